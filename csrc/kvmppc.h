@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shim's declarations: the one list that both the C compiler and
+ * build_ffi.py read. build_ffi.py hands cffi what stands between the two
+ * "cdef" lines, so that part keeps to plain declarations.
+ *
+ * Every function returns a negative errno where the kernel refused. errno
+ * itself is never the message: it is stale after a success, and Python's own
+ * work may change it before it is read.
+ */
+#ifndef KVMPPC_H
+#define KVMPPC_H
+
+#include <stdint.h>
+
+/* cdef begins */
+enum kvmppc_revision {
+	KVMPPC_REVISION_NONE,
+	KVMPPC_REVISION_LINUX_7_3,
+	KVMPPC_REVISION_PATCH_V4,
+};
+
+struct kvmppc_answer {
+	int error;                    /* 0 or a negative errno; with an error only size may mean something */
+	int valid;                    /* whether the returned size covers compat_capabilities */
+	uint64_t size;                /* as the kernel returned it */
+	uint64_t flags;
+	uint64_t compat_capabilities;
+};
+
+int kvmppc_open(const char *path);
+int kvmppc_get_api_version(int kvm_fd);
+int kvmppc_check_extension(int fd, unsigned int capability);
+int kvmppc_create_vm(int kvm_fd);
+int kvmppc_get_revision(int fd);
+struct kvmppc_answer kvmppc_get_compat_caps(int vm_fd, int revision);
+int64_t kvmppc_ask_linux_7_3(int vm_fd);
+int64_t kvmppc_ask_patch_v4(int vm_fd);
+/* cdef ends */
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A simulated host: answers the shim's system calls as a Power host's kernel
+ * would. It is compiled only into kvmppc._simhost, never into kvmppc._native,
+ * and which host answers is part of the path that is opened ("NAME:/dev/kvm"),
+ * so nothing outside the program can switch a simulation on.
+ *
+ * There is no table of open descriptors. A simulated /dev/kvm or VM is a real
+ * descriptor of a small sealed file in memory that says what it is, so dup,
+ * close, fork, passing it to another process and use after close do what they
+ * do with the kernel's own.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memfd_create, F_ADD_SEALS, process_vm_readv */
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "kvm_uapi.h"
+#include "simhost.h"
+
+#define SIMHOST_PAGE_SIZE 4096 /* of the kernels that are simulated, not of this machine */
+
+/* How a kernel treats the size in the struct. */
+enum simhost_rule {
+	RULE_NO_IOCTL,        /* before 7.3 */
+	RULE_LINUX_7_3,       /* copy_struct_from_user's: shorter and longer structs can be served */
+	RULE_PATCH_POSTED,    /* patch-v4 as posted: longer is accepted, the kernel's own size comes back */
+	RULE_PATCH_STRICT,    /* patch-v4 as agreed in review: this size and no other */
+};
+
+struct simhost {
+	const char *name;
+	enum simhost_rule rule;
+	int open_error;              /* of /dev/kvm */
+	int create_vm_error;
+	int backend_error;           /* -ENOTTY: no get_compat_caps operation; -EINVAL: it fails */
+	int capability;              /* KVM_CHECK_EXTENSION of the revision's own number */
+	int nested_v1;               /* KVM_CAP_PPC_NESTED_HV: 1 under nested API v1 */
+	size_t struct_size;          /* of the kernel's struct */
+	uint64_t compat_capabilities;
+};
+
+#define P9 KVMPPC_BIT_POWER9
+#define P10 KVMPPC_BIT_POWER10
+#define P11 KVMPPC_BIT_POWER11
+#define MAINLINE .rule = RULE_LINUX_7_3, .capability = 1, .struct_size = KVMPPC_WIRE_SIZE
+#define V1 .nested_v1 = 1
+
+static const struct simhost simhosts[] = {
+	{"power9", MAINLINE, V1, .compat_capabilities = P9},
+	{"power10", MAINLINE, V1, .compat_capabilities = P9 | P10},
+	{"power11", MAINLINE, V1, .compat_capabilities = P9 | P10 | P11},
+	{"power11-as-power10", MAINLINE, .compat_capabilities = P9 | P10},
+	{"powervm-power11", MAINLINE, .compat_capabilities = P10 | P11},
+	/* VMs can be made on bare metal, where nothing is nested in anything. */
+	{"powernv10", .rule = RULE_LINUX_7_3, .struct_size = KVMPPC_WIRE_SIZE, V1, .backend_error = -EINVAL},
+	{"linux-6.12", .rule = RULE_NO_IOCTL, V1},
+	/* kvm.ko without kvm-hv.ko: there is a /dev/kvm but no backend that could make a VM. */
+	{"no-nesting", .rule = RULE_LINUX_7_3, .struct_size = KVMPPC_WIRE_SIZE, .create_vm_error = -EINVAL},
+	{"no-device", .open_error = -ENOENT},
+	{"no-permission", .open_error = -EACCES},
+	{"patch-v4", .rule = RULE_PATCH_POSTED, .capability = 1, .struct_size = KVMPPC_WIRE_SIZE,
+	 .compat_capabilities = P9 | P10},
+	{"patch-v4-strict", .rule = RULE_PATCH_STRICT, .capability = 1, .struct_size = KVMPPC_WIRE_SIZE,
+	 .compat_capabilities = P9 | P10},
+	{"patch-v4-short", .rule = RULE_PATCH_POSTED, .capability = 1,
+	 .struct_size = offsetof(struct kvmppc_wire_patch_v4, compat_capabilities)},
+	{"future", .rule = RULE_LINUX_7_3, .capability = 1, .struct_size = 32,
+	 .compat_capabilities = P9 | P10 | P11 | 1ULL << 59},
+};
+
+#define SIMHOST_COUNT (sizeof(simhosts) / sizeof(simhosts[0]))
+
+/* What the file behind a simulated descriptor says. */
+struct simhost_object {
+	char magic[8];
+	uint32_t host;               /* index into simhosts */
+	uint32_t is_vm;
+	int64_t owner;               /* the process whose memory a VM belongs to */
+};
+
+static const char magic[8] = "kvmppc1";
+
+/* Makes a descriptor that cannot be changed afterwards, as a kernel object's cannot. */
+static int make_object(uint32_t host, bool is_vm)
+{
+	struct simhost_object object = {.host = host, .is_vm = is_vm, .owner = getpid()};
+	int fd = memfd_create(is_vm ? "simulated-kvm-vm" : "simulated-kvm", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	memcpy(object.magic, magic, sizeof(magic));
+	if (write(fd, &object, sizeof(object)) == (ssize_t)sizeof(object) &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	return -error;
+}
+
+/* Tells what a descriptor is; one that is not ours gets the errno that the kernel gives for it. */
+static int read_object(int fd, struct simhost_object *object)
+{
+	if (fcntl(fd, F_GETFD) < 0)
+		return -EBADF;
+	if (fcntl(fd, F_GET_SEALS) < 0 || pread(fd, object, sizeof(*object), 0) != (ssize_t)sizeof(*object) ||
+	    memcmp(object->magic, magic, sizeof(magic)) != 0 || object->host >= SIMHOST_COUNT)
+		return -ENOTTY;
+	return 0;
+}
+
+/* copy_from_user: reads memory that may not be there, without a fault of our own. */
+static int copy_in(void *to, uintptr_t from, size_t size)
+{
+	struct iovec local = {to, size};
+	struct iovec remote = {(void *)from, size};
+
+	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
+}
+
+/* copy_to_user: likewise. */
+static int copy_out(uintptr_t to, const void *from, size_t size)
+{
+	struct iovec local = {(void *)(uintptr_t)from, size};
+	struct iovec remote = {(void *)to, size};
+
+	return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
+}
+
+/* KVM_CHECK_EXTENSION: 0 for whatever a host does not have, as with any kernel. */
+static int check_extension(const struct simhost *host, uintptr_t capability)
+{
+	bool is_patch = host->rule == RULE_PATCH_POSTED || host->rule == RULE_PATCH_STRICT;
+
+	if (capability == (is_patch ? KVMPPC_CAP_PATCH_V4 : KVMPPC_CAP_LINUX_7_3))
+		return host->capability;
+	if (capability == KVM_CAP_PPC_NESTED_HV)
+		return host->nested_v1;
+	return 0;
+}
+
+/* copy_struct_from_user's check of the part that the kernel's struct does not have. */
+static int check_tail(uintptr_t tail, size_t size)
+{
+	unsigned char bytes[SIMHOST_PAGE_SIZE];
+
+	if (copy_in(bytes, tail, size) != 0)
+		return -EFAULT;
+	for (size_t i = 0; i < size; i++) {
+		if (bytes[i] != 0)
+			return -E2BIG;
+	}
+	return 0;
+}
+
+/* The ioctl of linux-7.3: checks, in the kernel's order, then the answer in as much as the caller has room for. */
+static int get_linux_7_3(const struct simhost *host, uintptr_t argument)
+{
+	unsigned char answer[SIMHOST_PAGE_SIZE] = {0};
+	struct kvmppc_wire_linux_7_3 wire;
+	uint64_t size;
+	uint64_t ours = host->struct_size;
+	int error;
+
+	if (copy_in(&size, argument, sizeof(size)) != 0)
+		return -EFAULT;
+	if (size > SIMHOST_PAGE_SIZE)
+		return -E2BIG;
+	if (size < KVMPPC_WIRE_SIZE)
+		return -EINVAL;
+	error = size > ours ? check_tail(argument + ours, size - ours) : 0;
+	if (error == -E2BIG && copy_out(argument, &ours, sizeof(ours)) != 0)
+		error = -EFAULT;
+	if (error != 0)
+		return error;
+	if (copy_in(answer, argument, size < ours ? size : ours) != 0)
+		return -EFAULT;
+	memcpy(&wire, answer, sizeof(wire));
+	if (wire.flags != 0)
+		return -EINVAL;
+	if (host->backend_error != 0)
+		return host->backend_error;
+	wire.size = size < ours ? size : ours;
+	wire.compat_capabilities = host->compat_capabilities;
+	memcpy(answer, &wire, sizeof(wire));
+	return copy_out(argument, answer, wire.size);
+}
+
+/* The ioctl of patch-v4, with the size rule as posted or as agreed in review. */
+static int get_patch_v4(const struct simhost *host, uintptr_t argument)
+{
+	struct kvmppc_wire_patch_v4 wire = {.size = host->struct_size,
+					    .compat_capabilities = host->compat_capabilities};
+	uint64_t size;
+
+	if (copy_in(&size, argument + offsetof(struct kvmppc_wire_patch_v4, size), sizeof(size)) != 0)
+		return -EFAULT;
+	if (size < host->struct_size || (host->rule == RULE_PATCH_STRICT && size != host->struct_size))
+		return -EINVAL;
+	if (host->backend_error != 0)
+		return host->backend_error;
+	return copy_out(argument, &wire, host->struct_size);
+}
+
+/* What /dev/kvm answers. */
+static int ioctl_kvm(const struct simhost_object *kvm, unsigned long request, uintptr_t argument)
+{
+	const struct simhost *host = &simhosts[kvm->host];
+
+	switch (request) {
+	case KVM_GET_API_VERSION:
+		return argument == 0 ? KVM_API_VERSION : -EINVAL;
+	case KVM_CHECK_EXTENSION:
+		return check_extension(host, argument);
+	case KVM_CREATE_VM:
+		if (host->create_vm_error != 0)
+			return host->create_vm_error;
+		/* Type 0 is the default, 1 HV and 2 PR, which no simulated host has. */
+		return argument <= 1 ? make_object(kvm->host, true) : -EINVAL;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* What a VM answers. */
+static int ioctl_vm(const struct simhost_object *vm, unsigned long request, uintptr_t argument)
+{
+	const struct simhost *host = &simhosts[vm->host];
+
+	if (vm->owner != getpid())
+		return -EIO;
+	if (request == KVM_CHECK_EXTENSION)
+		return check_extension(host, argument);
+	if (request == KVMPPC_GET_LINUX_7_3 && host->rule == RULE_LINUX_7_3)
+		return get_linux_7_3(host, argument);
+	if (request == KVMPPC_GET_PATCH_V4 &&
+	    (host->rule == RULE_PATCH_POSTED || host->rule == RULE_PATCH_STRICT))
+		return get_patch_v4(host, argument);
+	return -ENOTTY;
+}
+
+/* Stands behind the choke point for ioctl; public, so that tests can make calls which the shim never makes. */
+int kvmppc_simhost_ioctl(int fd, unsigned long request, uintptr_t argument)
+{
+	struct simhost_object object;
+	int error = read_object(fd, &object);
+
+	if (error != 0)
+		return error;
+	return object.is_vm ? ioctl_vm(&object, request, argument) : ioctl_kvm(&object, request, argument);
+}
+
+/* Stands behind the choke point for open: "NAME:/dev/kvm" is a host's device, any other path is not there. */
+static int simhost_open(const char *path)
+{
+	for (uint32_t i = 0; i < SIMHOST_COUNT; i++) {
+		size_t length = strlen(simhosts[i].name);
+
+		if (strncmp(path, simhosts[i].name, length) == 0 && strcmp(path + length, ":/dev/kvm") == 0)
+			return simhosts[i].open_error != 0 ? simhosts[i].open_error : make_object(i, false);
+	}
+	return -ENOENT;
+}
+
+/* Lists the hosts, so that Python's table can be held against this one; NULL after the last. */
+const char *kvmppc_simhost_name(unsigned int index)
+{
+	return index < SIMHOST_COUNT ? simhosts[index].name : NULL;
+}
+
+/* The shim itself, with the simulated kernel at its choke point and powerpc's rules. */
+#define KVMPPC_SYS_DEFINED
+#define KVMPPC_IS_POWERPC 1
+#define kvmppc_sys_open(path, flags) ((void)(flags), simhost_open(path))
+#define kvmppc_sys_ioctl kvmppc_simhost_ioctl
+#include "kvmppc.c"

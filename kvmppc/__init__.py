@@ -1,0 +1,54 @@
+"""Asks a Linux host's KVM which processor modes it can give to nested guests on IBM Power.
+
+    >>> import kvmppc
+    >>> with kvmppc.Kvm() as kvm, kvm.create_vm() as vm:
+    ...     print(vm.get_compat_caps().newest)
+    power10
+
+:func:`probe` asks and explains in one call, and does not raise where a host cannot say.
+"""
+
+from kvmppc._version import __version__
+from kvmppc.errors import (
+    ApiVersionError,
+    ClosedError,
+    DeviceNotFoundError,
+    DevicePermissionError,
+    InvalidError,
+    KvmError,
+    NoModuleError,
+    NotKvmDeviceError,
+    ProtocolError,
+    TooBigError,
+    UnsupportedError,
+    VmCreationError,
+)
+from kvmppc.kvm import Cap, Kvm, Vm
+from kvmppc.modes import CompatCaps, CpuMode, Revision
+from kvmppc.record import RecordError
+from kvmppc.report import HostReport, probe
+
+__all__ = [
+    "ApiVersionError",
+    "Cap",
+    "ClosedError",
+    "CompatCaps",
+    "CpuMode",
+    "DeviceNotFoundError",
+    "DevicePermissionError",
+    "HostReport",
+    "InvalidError",
+    "Kvm",
+    "KvmError",
+    "NoModuleError",
+    "NotKvmDeviceError",
+    "ProtocolError",
+    "RecordError",
+    "Revision",
+    "TooBigError",
+    "UnsupportedError",
+    "Vm",
+    "VmCreationError",
+    "__version__",
+    "probe",
+]

@@ -1,0 +1,39 @@
+# What build_ffi.py compiles, for type checkers.
+
+class Answer:
+    error: int
+    valid: int
+    size: int
+    flags: int
+    compat_capabilities: int
+
+class Lib:
+    KVMPPC_REVISION_NONE: int
+    KVMPPC_REVISION_LINUX_7_3: int
+    KVMPPC_REVISION_PATCH_V4: int
+    KVMPPC_CAP_LINUX_7_3: int
+    KVMPPC_CAP_PATCH_V4: int
+    KVMPPC_GET_LINUX_7_3: int
+    KVMPPC_GET_PATCH_V4: int
+    KVMPPC_WIRE_SIZE: int
+    KVMPPC_BIT_POWER9: int
+    KVMPPC_BIT_POWER10: int
+    KVMPPC_BIT_POWER11: int
+    KVMPPC_FALLBACK: int
+    KVMPPC_HEADER: int
+    KVMPPC_OTHER: int
+    KVMPPC_FROM_CAP: int
+    KVMPPC_FROM_REQUEST: int
+    KVMPPC_FROM_STRUCT: int
+    KVMPPC_FROM_BITS: int
+
+    def kvmppc_open(self, path: bytes) -> int: ...
+    def kvmppc_get_api_version(self, kvm_fd: int) -> int: ...
+    def kvmppc_check_extension(self, fd: int, capability: int) -> int: ...
+    def kvmppc_create_vm(self, kvm_fd: int) -> int: ...
+    def kvmppc_get_revision(self, fd: int) -> int: ...
+    def kvmppc_get_compat_caps(self, vm_fd: int, revision: int) -> Answer: ...
+    def kvmppc_ask_linux_7_3(self, vm_fd: int) -> int: ...
+    def kvmppc_ask_patch_v4(self, vm_fd: int) -> int: ...
+
+lib: Lib
