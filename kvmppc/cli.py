@@ -1,60 +1,31 @@
-"""The kvmppc command: arguments in, text and an exit code out."""
+"""The kvmppc command: words in, text and an exit code out."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 
 from kvmppc._version import __version__
-from kvmppc.output import report_text, wants_color
-from kvmppc.report import probe
+from kvmppc.commands import SUMMARIES, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
-
-    from kvmppc.report import HostReport
 
 USAGE = 2
-_EXIT_CODES = """\
-exit codes of probe:
-  0  the kernel answered, and grants a mode
-  1  the kernel answered, and grants no mode that is known
-  2  the command was not understood, or its output could not be written
-  3  no answer: a hint only, unsupported, unavailable, or an error
-  4  permission denied
-"""
 
 
-def exit_code(report: HostReport) -> int:
-    """The exit code that stands for a report's status."""
-    if report.status == "known":
-        return 0 if report.modes else 1
-    return 4 if report.status == "denied" else 3
-
-
-def _probe(arguments: argparse.Namespace) -> int:
-    report = probe(arguments.device)
-    if arguments.json:
-        print(report.to_json())
-    elif arguments.quiet:
-        if report.newest is not None:
-            print(report.newest)
-        if report.status != "known":
-            print(f"kvmppc: {report.status}: {report.reason}", file=sys.stderr)
-    else:
-        print(report_text(report, wants_color(sys.stdout)), end="")
-    return exit_code(report)
-
-
-def _hosts(_: argparse.Namespace) -> int:
-    from kvmppc.testing import simulated_hosts
-
-    for host in simulated_hosts():
-        print(f"{host.name:<18}  {host.summary}")
-    return 0
+def _overview() -> str:
+    commands = "".join(f"  {name:<9} {summary}\n" for name, summary in SUMMARIES.items())
+    return (
+        "usage: kvmppc [command] [options]\n\n"
+        "Tells which processor modes (POWER9, POWER10, Power11) this host's KVM can give to\n"
+        f"nested guests on IBM Power.\n\ncommands:\n{commands}\n"
+        "Without a command: probe. kvmppc COMMAND --help tells more of one;\n"
+        "kvmppc --version tells the version.\n"
+    )
 
 
 def _version() -> str:
@@ -62,93 +33,57 @@ def _version() -> str:
     from kvmppc.kvm import header_definitions
 
     names = ", ".join(f"{name} {source}" for name, source in header_definitions())
-    return f"kvmppc {__version__} (linux/kvm.h: {names})"
+    return f"kvmppc {__version__} (linux/kvm.h: {names})\n"
 
 
-class _Version(argparse.Action):
-    """--version, which needs the compiled module only when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        print(_version())
-        parser.exit()
-
-
-def _parser() -> argparse.ArgumentParser:
+def _run(words: list[str]) -> int:
+    """Finds the command and carries it out."""
+    if words and words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_overview())
+        return 0
+    if words and words[0] in ("-V", "--version"):
+        sys.stdout.write(_version())
+        return 0
+    if not words or words[0].startswith("-"):
+        words.insert(0, "probe")
+    name = words.pop(0)
+    if name not in SUMMARIES:
+        raise UsageError(f"{name!r} is no command; there are {', '.join(SUMMARIES)}")
+    command = importlib.import_module(f"kvmppc.commands.{name}")
     parser = argparse.ArgumentParser(
-        prog="kvmppc",
-        description="Tells which processor modes this host's KVM can give to nested guests. "
-        "Without a command: probe.",
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(metavar="command", required=True)
-
-    command = commands.add_parser(
-        "probe",
-        help="ask this host",
-        description="Asks this host which processor modes its nested guests can be given.",
-        epilog=_EXIT_CODES,
+        prog=f"kvmppc {name}",
+        description=command.DESCRIPTION,
+        epilog=command.EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    form = command.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print the record as one line of JSON")
-    form.add_argument("-q", "--quiet", action="store_true", help="print the newest mode alone")
-    command.add_argument(
-        "--device", type=_device, default="/dev/kvm", metavar="PATH", help="default: %(default)s"
-    )
-    _add_simulate(command)
-    command.set_defaults(run=_probe)
-
-    command = commands.add_parser("hosts", help="list the simulated hosts")
-    command.set_defaults(run=_hosts, simulate=None)
-    return parser
+    command.configure(parser)
+    code: int = command.run(parser.parse_args(words))
+    return code
 
 
-def _add_simulate(command: argparse.ArgumentParser) -> None:
-    """For every command that asks a host."""
-    command.add_argument(
-        "--simulate", metavar="NAME", help="ask a simulated host (kvmppc hosts lists them)"
-    )
-
-
-def _device(path: str) -> str:
-    if not path or "\0" in path:
-        raise argparse.ArgumentTypeError("a device is the path of a file")
-    return path
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    run: int
-    if arguments.simulate is None:
-        run = arguments.run(arguments)
-        return run
-    from kvmppc.testing import simulated_host
-
-    try:
-        host = simulated_host(arguments.simulate)
-        with host:
-            run = arguments.run(arguments)
-            return run
-    except ValueError as error:
-        print(f"kvmppc: {error}", file=sys.stderr)
-        return USAGE
+def _abandon_stdout() -> None:
+    """Lets what is still buffered go nowhere: Python would complain of it once more at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code. argparse exits by itself with 2 on wrong usage."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
-        words.insert(0, "probe")
+    """Runs the command and returns its exit code: 2 where it was not understood."""
     try:
-        code = _run(_parser().parse_args(words))
+        code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
+    except UsageError as error:
+        print(f"kvmppc: {error}", file=sys.stderr)
+        return USAGE
     except BrokenPipeError:
-        # The reader has gone, as head does. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has gone, as head does: the shell's own way to say so is 128 + SIGPIPE.
+        _abandon_stdout()
         return 128 + 13
     except KeyboardInterrupt:
         return 128 + 2
     except OSError as error:
-        print(f"kvmppc: the output could not be written: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
+        print(f"kvmppc: {error.strerror or error}", file=sys.stderr)
         return USAGE
     return code

@@ -87,7 +87,7 @@ def _write_modes(value: object) -> list[str]:
 
 
 def _hexadecimal(bits: int, written: str) -> _Form:
-    """A number that people read in hexadecimal; as text, since JSON readers lose bits over 2**53."""
+    """Bits, as people read them; as text, since JSON readers lose what is over 2**53."""
 
     def read(value: object) -> int:
         text = _read_text(value)
