@@ -70,6 +70,9 @@ def _abandon_stdout() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code: 2 where it was not understood."""
+    if sys.stdout is None:
+        print("kvmppc: standard output is closed", file=sys.stderr)
+        return USAGE
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()

@@ -1,0 +1,189 @@
+"""The command, as people and scripts use it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import kvmppc
+from kvmppc.cli import main
+from kvmppc.testing import simulated_hosts
+
+EXIT_CODES = {
+    "power9": 0,
+    "power10": 0,
+    "power11": 0,
+    "power11-as-power10": 0,
+    "powervm-power11": 0,
+    "powernv10": 3,
+    "linux-6.12": 3,
+    "no-nesting": 3,
+    "no-device": 3,
+    "no-permission": 4,
+    "patch-v4": 0,
+    "patch-v4-strict": 0,
+    "patch-v4-short": 3,
+    "future": 0,
+}
+
+
+def command(*words, **options):
+    """Starts the installed command itself."""
+    program = os.path.join(os.path.dirname(sys.executable), "kvmppc")
+    return subprocess.run(
+        [program, *words],
+        text=True,
+        stderr=subprocess.PIPE,
+        **{"stdout": subprocess.PIPE, **options},
+    )
+
+
+@pytest.mark.parametrize("name", EXIT_CODES)
+def test_the_exit_code_tells_the_status(name, capsys):
+    assert main(["probe", "--json", "--simulate", name]) == EXIT_CODES[name]
+    record = json.loads(capsys.readouterr().out)
+    assert record["simulated"] == name
+
+
+def test_every_simulated_host_has_an_exit_code_here():
+    assert set(EXIT_CODES) == {host.name for host in simulated_hosts()}
+
+
+def test_people_get_a_few_aligned_lines(capsys):
+    assert main(["probe", "--simulate", "power11-as-power10"]) == 0
+    assert capsys.readouterr().out == (
+        "Simulated host power11-as-power10.\n"
+        "host       power11-as-power10 (ppc64le, Linux 7.3.0, guest of KVM or QEMU)\n"
+        "processor  Power11, running in Power10 mode\n"
+        "modes      power9  power10 (newest)\n"
+        "found      The kernel answered: negotiated with the hypervisor (nested API v2).\n"
+    )
+
+
+def test_without_a_command_the_host_is_asked(capsys):
+    assert main(["--simulate", "power9", "-q"]) == 0
+    assert capsys.readouterr().out == "power9\n"
+
+
+def test_quiet_prints_the_newest_mode_alone(capsys):
+    assert main(["probe", "-q", "--simulate", "future"]) == 0
+    assert capsys.readouterr() == ("power11\n", "")
+
+
+def test_quiet_prints_nothing_where_there_is_no_answer_and_says_why(capsys):
+    assert main(["probe", "-q", "--simulate", "no-permission"]) == 4
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("kvmppc: denied: ")
+
+
+def test_a_hint_is_marked(capsys):
+    assert main(["probe", "--simulate", "linux-6.12"]) == 3
+    out, _ = capsys.readouterr()
+    assert "power10 (hint)" in out
+    assert "(newest)" not in out
+
+
+def test_unknown_bits_are_shown_raw(capsys):
+    main(["probe", "--simulate", "future"])
+    assert "unknown    0x800000000000000: " in capsys.readouterr().out
+
+
+def test_hosts_lists_the_simulated_hosts(capsys):
+    assert main(["hosts"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [host.name for host in simulated_hosts()]
+
+
+def test_the_version_says_whose_definitions_were_compiled_in(capsys):
+    assert main(["--version"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"kvmppc {kvmppc.__version__} (linux/kvm.h: capability ")
+    for name in ("capability", "request", "struct", "bits"):
+        assert any(f"{name} {source}" in out for source in ("own", "fallback", "differs"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["frobnicate"], "'frobnicate' is no command; there are probe"),
+        (["probe", "--simulate", "power8"], "no simulated host is called 'power8'"),
+        (["probe", "--device", ""], "a device is the path of a file"),
+        (["probe", "--device", "a\0b"], "a device is the path of a file"),
+        (["probe", "--json", "-q"], "not allowed with"),
+        (["probe", "extra"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_usage_is_explained_and_exits_2(words, message, capsys):
+    try:
+        code = main(words)
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["probe", "--help"], ["hosts", "--help"]])
+def test_help_is_there(words, capsys):
+    try:
+        code = main(words)
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 0
+    assert capsys.readouterr().out.startswith("usage: kvmppc")
+
+
+def test_a_closed_pipe_is_no_traceback():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = command("hosts", stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_full_disk_is_told():
+    with open("/dev/full", "w") as full:
+        done = command("hosts", stdout=full)
+    assert done.returncode == 2
+    assert done.stderr == "kvmppc: No space left on device\n"
+
+
+def test_a_closed_output_is_no_traceback():
+    program = os.path.join(os.path.dirname(sys.executable), "kvmppc")
+    done = subprocess.run(["sh", "-c", f"{program} hosts >&-"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "kvmppc: standard output is closed\n")
+
+
+def test_output_is_plain_where_it_is_not_a_terminal():
+    assert "\x1b" not in command("--simulate", "power10").stdout
+
+
+def on_terminal(**environment):
+    """What the command shows on a terminal."""
+    ours, theirs = os.openpty()
+    with open(ours, "rb", buffering=0) as screen:
+        command("--simulate", "power10", stdout=theirs, env={**os.environ, **environment})
+        os.close(theirs)
+        return screen.read(4096).decode()
+
+
+def test_the_newest_mode_is_bold_on_a_terminal():
+    assert "\x1b[1mpower10\x1b[0m (newest)" in on_terminal(TERM="xterm", NO_COLOR="")
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb", "NO_COLOR": ""}])
+def test_color_is_left_out_where_it_is_not_wanted(environment):
+    assert "\x1b" not in on_terminal(**{"TERM": "xterm", **environment})
+
+
+def test_python_m_is_the_same_command(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "kvmppc", "-q", "--simulate", "power9"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (0, "power9\n")

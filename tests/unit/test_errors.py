@@ -1,0 +1,88 @@
+"""Errors: kinds, numbers, words."""
+
+import errno
+import os
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kvmppc
+from kvmppc.errors import closed, refusal
+
+KINDS = [
+    ("open", errno.ENOENT, kvmppc.DeviceNotFoundError),
+    ("open", errno.ENODEV, kvmppc.NoModuleError),
+    ("open", errno.ENXIO, kvmppc.NoModuleError),
+    ("open", errno.EACCES, kvmppc.DevicePermissionError),
+    ("open", errno.EPERM, kvmppc.DevicePermissionError),
+    ("open", errno.EISDIR, kvmppc.NotKvmDeviceError),
+    ("open", errno.EMFILE, kvmppc.KvmError),
+    ("KVM_GET_API_VERSION", errno.ENOTTY, kvmppc.NotKvmDeviceError),
+    ("KVM_GET_API_VERSION", errno.EINVAL, kvmppc.NotKvmDeviceError),
+    ("KVM_CHECK_EXTENSION", errno.EBADF, kvmppc.KvmError),
+    ("KVM_CHECK_EXTENSION", errno.EIO, kvmppc.KvmError),
+    ("KVM_CREATE_VM", errno.EINVAL, kvmppc.VmCreationError),
+    ("KVM_CREATE_VM", errno.ENOMEM, kvmppc.VmCreationError),
+    ("KVM_CREATE_VM", errno.EPERM, kvmppc.VmCreationError),
+    ("KVM_CREATE_VM", errno.EBUSY, kvmppc.VmCreationError),
+    ("KVM_CREATE_VM", errno.EMFILE, kvmppc.VmCreationError),
+    ("KVM_PPC_GET_COMPAT_CAPS", errno.ENOTTY, kvmppc.UnsupportedError),
+    ("KVM_PPC_GET_COMPAT_CAPS", errno.EINVAL, kvmppc.InvalidError),
+    ("KVM_PPC_GET_COMPAT_CAPS", errno.E2BIG, kvmppc.TooBigError),
+    ("KVM_PPC_GET_COMPAT_CAPS", errno.EFAULT, kvmppc.KvmError),
+    ("KVM_PPC_GET_COMPAT_CAPS", errno.EIO, kvmppc.KvmError),
+]
+
+
+@pytest.mark.parametrize(("operation", "number", "kind"), KINDS)
+def test_each_refusal_is_told_apart(operation, number, kind):
+    error = refusal(number, operation)
+    assert type(error) is kind
+    assert error.errno == number
+    assert error.operation == operation
+    assert error.name == errno.errorcode[number]
+    for part in (operation, os.strerror(number), error.name, error.reason, error.remedy):
+        assert part in str(error)
+
+
+@pytest.mark.parametrize(("operation", "number", "kind"), KINDS)
+def test_an_error_survives_pickle(operation, number, kind):
+    error = pickle.loads(pickle.dumps(refusal(number, operation, "/dev/kvm")))
+    assert type(error) is kind
+    assert str(error) == str(refusal(number, operation, "/dev/kvm"))
+
+
+def test_the_api_version_error_survives_pickle_with_its_number():
+    error = pickle.loads(pickle.dumps(kvmppc.ApiVersionError(11)))
+    assert (error.api_version, error.errno) == (11, errno.EPROTO)
+    assert "11" in str(error)
+
+
+@given(st.integers(1, 4095), st.sampled_from(["open", "KVM_CREATE_VM", "KVM_CHECK_EXTENSION"]))
+def test_every_number_makes_an_error_that_keeps_it(number, operation):
+    error = refusal(number, operation)
+    assert isinstance(error, kvmppc.KvmError)
+    assert error.errno == number
+    assert error.reason
+    assert error.name in str(error)
+
+
+def test_the_usual_exceptions_catch_what_their_names_say():
+    assert issubclass(kvmppc.KvmError, OSError)
+    assert issubclass(kvmppc.DeviceNotFoundError, FileNotFoundError)
+    assert issubclass(kvmppc.DevicePermissionError, PermissionError)
+    assert issubclass(kvmppc.ClosedError, ValueError)
+
+
+def test_use_after_close_says_so():
+    error = closed("KVM_CREATE_VM", "Kvm")
+    assert error.errno == errno.EBADF
+    assert "This Kvm is closed." in str(error)
+
+
+def test_an_error_of_open_names_the_device():
+    error = refusal(errno.ENOENT, "open", "/dev/kvm")
+    assert error.filename == "/dev/kvm"
+    assert str(error).startswith("open /dev/kvm: No such file or directory (ENOENT). ")

@@ -1,0 +1,161 @@
+"""probe(): the whole record of every simulated host, and hosts made of copied files."""
+
+import os
+import re
+import time
+
+import pytest
+
+import kvmppc
+from kvmppc.testing import simulated_host, simulated_hosts
+
+# What is common to the hosts, and where each differs. Reasons and remedies are looked at below.
+COMMON = {
+    "schema": 1,
+    "version": kvmppc.__version__,
+    "machine": "ppc64le",
+    "kernel": "7.3.0",
+    "platform": "kvm",
+    "cpu_physical": "power10",
+    "cpu_effective": "power10",
+    "pvr": "0x00801200",
+    "device": "/dev/kvm",
+    "api_version": 12,
+    "capability": 1,
+    "revision": "linux-7.3",
+    "status": "known",
+    "source": "kvm",
+    "compat_capabilities": "0x6000000000000000",
+    "modes": ["power9", "power10"],
+    "newest": "power10",
+    "unknown_bits": "0x0",
+    "errno": None,
+}
+NO_ANSWER = {
+    "revision": None,
+    "source": None,
+    "compat_capabilities": None,
+    "modes": [],
+    "newest": None,
+    "unknown_bits": None,
+}
+POWER11 = {"cpu_physical": "power11", "cpu_effective": "power11", "pvr": "0x00821200"}
+NOT_ASKED = {**NO_ANSWER, "api_version": None, "capability": None}
+EXPECTED = {
+    "power9": {
+        "cpu_physical": "power9",
+        "cpu_effective": "power9",
+        "pvr": "0x004e1202",
+        "compat_capabilities": "0x4000000000000000",
+        "modes": ["power9"],
+        "newest": "power9",
+    },
+    "power10": {},
+    "power11": {
+        **POWER11,
+        "compat_capabilities": "0x7000000000000000",
+        "modes": ["power9", "power10", "power11"],
+        "newest": "power11",
+    },
+    "power11-as-power10": {**POWER11, "cpu_effective": "power10"},
+    "powervm-power11": {
+        **POWER11,
+        "platform": "powervm",
+        "compat_capabilities": "0x3000000000000000",
+        "modes": ["power10", "power11"],
+        "newest": "power11",
+    },
+    "powernv10": {**NO_ANSWER, "platform": "powernv", "capability": 0, "status": "unsupported"},
+    "linux-6.12": {
+        **NO_ANSWER,
+        "kernel": "6.12.0",
+        "capability": 0,
+        "status": "hint",
+        "source": "device-tree",
+        "modes": ["power10"],
+        "newest": "power10",
+    },
+    "no-nesting": {**NO_ANSWER, "capability": 0, "status": "unavailable", "errno": "EINVAL"},
+    "no-device": {**NOT_ASKED, "status": "unavailable", "errno": "ENOENT"},
+    "no-permission": {**NOT_ASKED, "status": "denied", "errno": "EACCES"},
+    "patch-v4": {"revision": "patch-v4"},
+    "patch-v4-strict": {"revision": "patch-v4"},
+    "patch-v4-short": {**NO_ANSWER, "revision": "patch-v4", "status": "error"},
+    "future": {
+        **POWER11,
+        "kernel": "8.0.0",
+        "compat_capabilities": "0x7800000000000000",
+        "modes": ["power9", "power10", "power11"],
+        "newest": "power11",
+        "unknown_bits": "0x800000000000000",
+    },
+}
+REASONS = {
+    "power9": "derived from the device tree (nested API v1)",
+    "power11-as-power10": "negotiated with the hypervisor (nested API v2)",
+    "powervm-power11": "negotiated with the hypervisor (nested API v2)",
+    "powernv10": "the question does not arise",
+    "linux-6.12": "a hint, not a grant",
+    "no-nesting": "No VM can be made",
+    "no-device": "open /dev/kvm: There is no such device",
+    "no-permission": "may not open",
+    "patch-v4-short": "16 bytes",
+}
+REMEDIES = {
+    "powernv10": "Nothing",
+    "linux-6.12": "Linux 7.3",
+    "no-nesting": "KVM-capable partition",
+    "no-device": "modprobe kvm_hv",
+    "no-permission": "group",
+    "patch-v4-short": "maker",
+}
+
+
+@pytest.mark.parametrize("name", [host.name for host in simulated_hosts()])
+def test_the_record_is_that_hosts_throughout(name):
+    with simulated_host(name):
+        record = kvmppc.probe().to_dict()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", str(record.pop("time")))
+    assert REASONS.get(name, "The kernel answered") in str(record.pop("reason"))
+    remedy = record.pop("remedy")
+    assert (REMEDIES[name] in str(remedy)) if name in REMEDIES else remedy is None
+    assert record == {**COMMON, "hostname": name, "simulated": name, **EXPECTED[name]}
+
+
+def test_the_time_is_now_in_utc():
+    before = time.time()
+    with simulated_host("power10"):
+        stamp = kvmppc.probe().time
+    seconds = time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+    assert int(before) <= seconds <= time.time()
+
+
+def test_a_device_that_is_not_there_is_unavailable_on_any_host(tmp_path):
+    report = kvmppc.probe(tmp_path / "kvm")
+    assert (report.status, report.errno) == ("unavailable", "ENOENT")
+    assert report.device == str(tmp_path / "kvm")
+
+
+@pytest.mark.parametrize(
+    ("device", "number"), [("/dev/null", "ENOTTY"), ("/", "EISDIR"), ("/dev/null/kvm", "ENOTDIR")]
+)
+def test_what_is_not_kvm_is_an_error_with_its_errno(device, number):
+    report = kvmppc.probe(device)
+    assert (report.status, report.errno) == ("error", number)
+
+
+def test_a_file_that_may_not_be_opened_is_denied(tmp_path):
+    device = tmp_path / "kvm"
+    device.touch(mode=0)
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            os.seteuid(65534)  # root may open everything
+        report = kvmppc.probe(device)
+        os._exit((report.status, report.errno) != ("denied", "EACCES"))
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_path_with_a_null_is_refused():
+    with pytest.raises(ValueError, match="null character"):
+        kvmppc.probe("/dev/kvm\0")

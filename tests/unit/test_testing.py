@@ -1,0 +1,94 @@
+"""Simulated hosts: how they are switched on and off."""
+
+import subprocess
+import sys
+
+import pytest
+
+import kvmppc
+from kvmppc.testing import simulated_host, simulated_hosts
+
+NAMES = (
+    "power9 power10 power11 power11-as-power10 powervm-power11 powernv10 linux-6.12 no-nesting "
+    "no-device no-permission patch-v4 patch-v4-strict patch-v4-short future"
+).split()
+
+
+def test_the_hosts_are_those_that_are_promised():
+    assert [host.name for host in simulated_hosts()] == NAMES
+
+
+def test_python_and_c_know_the_same_hosts():
+    from kvmppc._simhost import ffi, lib
+
+    names = [ffi.string(lib.kvmppc_simhost_name(index)).decode() for index in range(len(NAMES))]
+    assert names == NAMES
+    assert lib.kvmppc_simhost_name(len(NAMES)) == ffi.NULL
+
+
+def test_an_unknown_name_is_refused_with_the_names_there_are():
+    with pytest.raises(ValueError, match=r"no simulated host is called 'power8'; .*power11-as"):
+        simulated_host("power8").__enter__()
+
+
+def test_the_block_before_is_back_after_a_block():
+    with simulated_host("power11"):
+        with simulated_host("power9"):
+            assert kvmppc.probe().simulated == "power9"
+        assert kvmppc.probe().newest is kvmppc.CpuMode.POWER11
+    assert kvmppc.probe().simulated is None
+
+
+def test_the_real_host_is_back_after_an_exception():
+    with pytest.raises(ZeroDivisionError), simulated_host("power9"):
+        _ = 1 / 0
+    assert kvmppc.probe().simulated is None
+
+
+def test_a_handle_goes_on_after_its_block():
+    with simulated_host("power9"), kvmppc.Kvm() as kvm:
+        vm = kvm.create_vm()
+    with vm:
+        assert vm.get_compat_caps().newest is kvmppc.CpuMode.POWER9
+
+
+def test_the_fixture_moves_from_host_to_host(kvmppc_host):
+    assert kvmppc_host("power9").name == "power9"
+    assert kvmppc.probe().simulated == "power9"
+    kvmppc_host("future")
+    assert kvmppc.probe().simulated == "future"
+
+
+def test_the_fixture_leaves_the_real_host_behind():
+    assert kvmppc.probe().simulated is None
+
+
+def run_python(folder, *words):
+    """Runs Python away from the sources, which would hide the installed package."""
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def test_plain_import_loads_no_simulation(tmp_path):
+    code = "import kvmppc, sys; kvmppc.probe(); print('kvmppc._simhost' in sys.modules)"
+    assert run_python(tmp_path, "-c", code) == ["False"]
+
+
+def test_plain_import_loads_no_slow_module(tmp_path):
+    # -S: what the environment's own start-up loads is not ours.
+    path = [entry for entry in sys.path if entry.endswith("-packages")]
+    code = f"import sys; sys.path += {path!r}; import kvmppc; print(*sys.modules)"
+    loaded = set(run_python(tmp_path, "-S", "-c", code))
+    assert "kvmppc.kvm" in loaded
+    assert not loaded & {"dataclasses", "typing", "argparse", "json", "cffi", "re", "inspect"}
+
+
+def test_nothing_in_the_environment_switches_a_simulation_on(tmp_path):
+    code = (
+        "import os; [os.environ.__setitem__(n, 'power9') for n in "
+        "('KVMPPC_SIMULATE', 'KVMPPC_HOST', 'KVMPPC_SIMULATED', 'KVMPPC_DEVICE')]; "
+        "import kvmppc; print(kvmppc.probe().simulated)"
+    )
+    assert run_python(tmp_path, "-c", code) == ["None"]
