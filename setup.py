@@ -6,7 +6,7 @@ import sysconfig
 if not sys.platform.startswith("linux"):
     sys.exit(f"kvmppc needs Linux: it asks KVM through /dev/kvm, and this is {sys.platform}.")
 
-from setuptools import setup  # noqa: E402 - nothing may fail before that sentence
+from setuptools import setup
 
 # cffi compiles for the limited API by itself, except where there is none: on a free-threaded
 # CPython. The wheel's tag has to say the same.

@@ -75,12 +75,12 @@ PROGRAM = """
 #include "kvmppc.h"
 int main(void)
 {
-	printf("{\\"from\\": [%d, %d, %d, %d], ", KVMPPC_FROM_CAP, KVMPPC_FROM_REQUEST,
-	       KVMPPC_FROM_STRUCT, KVMPPC_FROM_BITS);
-	printf("\\"capabilities\\": [%d, %d], ", KVMPPC_CAP_LINUX_7_3, KVMPPC_CAP_PATCH_V4);
-	printf("\\"requests\\": [%lu, %lu]}", (unsigned long)KVMPPC_GET_LINUX_7_3,
-	       (unsigned long)KVMPPC_GET_PATCH_V4);
-	return 0;
+    printf("{\\"from\\": [%d, %d, %d, %d], ", KVMPPC_FROM_CAP, KVMPPC_FROM_REQUEST,
+           KVMPPC_FROM_STRUCT, KVMPPC_FROM_BITS);
+    printf("\\"capabilities\\": [%d, %d], ", KVMPPC_CAP_LINUX_7_3, KVMPPC_CAP_PATCH_V4);
+    printf("\\"requests\\": [%lu, %lu]}", (unsigned long)KVMPPC_GET_LINUX_7_3,
+           (unsigned long)KVMPPC_GET_PATCH_V4);
+    return 0;
 }
 """
 # What the numbers must be on powerpc, where this machine's compiler can only translate.
