@@ -24,8 +24,6 @@
 #include "kvm_uapi.h"
 #include "simhost.h"
 
-#define SIMHOST_PAGE_SIZE 4096 /* of the kernels that are simulated, not of this machine */
-
 /* How a kernel treats the size in the struct. */
 enum simhost_rule {
 	RULE_NO_IOCTL,        /* before 7.3 */
@@ -56,13 +54,17 @@ static const struct simhost simhosts[] = {
 	{"power9", MAINLINE, V1, .compat_capabilities = P9},
 	{"power10", MAINLINE, V1, .compat_capabilities = P9 | P10},
 	{"power11", MAINLINE, V1, .compat_capabilities = P9 | P10 | P11},
+	{"power11-v2", MAINLINE, .compat_capabilities = P9 | P10 | P11},
 	{"power11-as-power10", MAINLINE, .compat_capabilities = P9 | P10},
+	{"power11-as-power9", MAINLINE, .compat_capabilities = P9},
 	{"powervm-power11", MAINLINE, .compat_capabilities = P10 | P11},
 	/* VMs can be made on bare metal, where nothing is nested in anything. */
 	{"powernv10", .rule = RULE_LINUX_7_3, .struct_size = KVMPPC_WIRE_SIZE, V1, .backend_error = -EINVAL},
 	{"linux-6.12", .rule = RULE_NO_IOCTL, V1},
 	/* kvm.ko without kvm-hv.ko: there is a /dev/kvm but no backend that could make a VM. */
 	{"no-nesting", .rule = RULE_LINUX_7_3, .struct_size = KVMPPC_WIRE_SIZE, .create_vm_error = -EINVAL},
+	{"no-operation", MAINLINE, .backend_error = -ENOTTY},
+	{"backend-refuses", MAINLINE, .backend_error = -EINVAL},
 	{"no-device", .open_error = -ENOENT},
 	{"no-permission", .open_error = -EACCES},
 	{"patch-v4", .rule = RULE_PATCH_POSTED, .capability = 1, .struct_size = KVMPPC_WIRE_SIZE,
@@ -146,24 +148,55 @@ static int check_extension(const struct simhost *host, uintptr_t capability)
 	return 0;
 }
 
-/* copy_struct_from_user's check of the part that the kernel's struct does not have. */
+/*
+ * A piece of a caller's memory that is wholly there or wholly not: what follows
+ * goes through it piece by piece, as the kernel goes word by word.
+ */
+#define PIECE 64
+
+static size_t piece_at(uintptr_t address, size_t size)
+{
+	size_t rest = PIECE - address % PIECE;
+
+	return rest < size ? rest : size;
+}
+
+/* check_zeroed_user: what comes first counts, a byte that is not zero or memory that is not there. */
 static int check_tail(uintptr_t tail, size_t size)
 {
-	unsigned char bytes[SIMHOST_PAGE_SIZE];
+	static const unsigned char zero[PIECE];
+	unsigned char bytes[PIECE];
 
-	if (copy_in(bytes, tail, size) != 0)
-		return -EFAULT;
-	for (size_t i = 0; i < size; i++) {
-		if (bytes[i] != 0)
+	for (size_t piece; size > 0; tail += piece, size -= piece) {
+		piece = piece_at(tail, size);
+		if (copy_in(bytes, tail, piece) != 0)
+			return -EFAULT;
+		if (memcmp(bytes, zero, piece) != 0)
 			return -E2BIG;
 	}
 	return 0;
 }
 
-/* The ioctl of linux-7.3: checks, in the kernel's order, then the answer in as much as the caller has room for. */
+/* clear_user: the tail is zero already, but a caller who cannot write there is told. */
+static int clear_tail(uintptr_t tail, size_t size)
+{
+	static const unsigned char zero[PIECE];
+
+	for (size_t piece; size > 0; tail += piece, size -= piece) {
+		piece = piece_at(tail, size);
+		if (copy_out(tail, zero, piece) != 0)
+			return -EFAULT;
+	}
+	return 0;
+}
+
+/*
+ * The ioctl of linux-7.3: the checks in the kernel's order, then the answer in
+ * as much as the caller has room for. Pages have this machine's size.
+ */
 static int get_linux_7_3(const struct simhost *host, uintptr_t argument)
 {
-	unsigned char answer[SIMHOST_PAGE_SIZE] = {0};
+	unsigned char answer[PIECE] = {0}; /* as large as the largest struct here, and more */
 	struct kvmppc_wire_linux_7_3 wire;
 	uint64_t size;
 	uint64_t ours = host->struct_size;
@@ -171,7 +204,7 @@ static int get_linux_7_3(const struct simhost *host, uintptr_t argument)
 
 	if (copy_in(&size, argument, sizeof(size)) != 0)
 		return -EFAULT;
-	if (size > SIMHOST_PAGE_SIZE)
+	if (size > (uint64_t)sysconf(_SC_PAGESIZE))
 		return -E2BIG;
 	if (size < KVMPPC_WIRE_SIZE)
 		return -EINVAL;
@@ -190,6 +223,8 @@ static int get_linux_7_3(const struct simhost *host, uintptr_t argument)
 	wire.size = size < ours ? size : ours;
 	wire.compat_capabilities = host->compat_capabilities;
 	memcpy(answer, &wire, sizeof(wire));
+	if (size > ours && clear_tail(argument + ours, size - ours) != 0)
+		return -EFAULT;
 	return copy_out(argument, answer, wire.size);
 }
 

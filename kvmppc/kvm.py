@@ -9,6 +9,9 @@ import enum
 import errno
 import os
 
+# The built-in half of warnings: needs no import at exit, when a forgotten handle may be found.
+from _warnings import warn
+
 from kvmppc._native import lib as _native_lib
 from kvmppc.errors import ApiVersionError, KvmError, ProtocolError, closed, refusal
 from kvmppc.modes import CompatCaps, Revision
@@ -159,9 +162,7 @@ class _Handle:
 
     def __del__(self) -> None:
         if getattr(self, "_owned", None):
-            import warnings
-
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
             self.close()
 
     def __reduce__(self) -> tuple[object, ...]:

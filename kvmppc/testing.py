@@ -22,8 +22,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Processors by name in /proc/cpuinfo: PVR and cpu-version. Both as QEMU presents them.
-_PVR = {"POWER9": 0x004E1202, "POWER10": 0x00801200, "Power11": 0x00821200}
+# Processors by their name in /proc/cpuinfo: the revision there, and the device tree's cpu-version.
+# All as real kernels show them under QEMU.
+_REVISION = {
+    "POWER9": "2.2 (pvr 004e 1202)",
+    "POWER10": "2.0 (pvr 0080 1200)",
+    "Power11": "18.0 (pvr 0082 1200)",
+}
 _CPU_VERSION = {"POWER9": 0x0F000005, "POWER10": 0x0F000006, "Power11": 0x0F000007}
 
 
@@ -77,14 +82,13 @@ class _SimulatedSource(Source):
 def _files(physical: str, effective: str, platform: str) -> dict[str, bytes]:
     """The files that tell what a host is, with the contents that real hosts have there."""
     bare = platform == "powernv"
-    pvr = _PVR[physical]
     tree = "/proc/device-tree"
     files = {
         "/proc/cpuinfo": (
             "processor\t: 0\n"
             f"cpu\t\t: {effective}{'' if bare else ' (architected)'}, altivec supported\n"
             "clock\t\t: 1000.000000MHz\n"
-            f"revision\t: 2.0 (pvr {pvr >> 16:04x} {pvr & 0xFFFF:04x})\n\n"
+            f"revision\t: {_REVISION[physical]}\n\n"
             "timebase\t: 512000000\n"
             f"platform\t: {'PowerNV' if bare else 'pSeries'}\n"
         ).encode()
@@ -97,9 +101,9 @@ def _files(physical: str, effective: str, platform: str) -> dict[str, bytes]:
         files[f"{tree}/hmc-managed?"] = b""
     else:
         files[f"{tree}/compatible"] = b"qemu,pseries\0"
-    if not bare:
-        version = _CPU_VERSION[effective].to_bytes(4, "big")
-        files[f"{tree}/cpus/PowerPC,{effective.upper()}@0/cpu-version"] = version
+    # Bare metal has the raw PVR there, which names no mode.
+    version = 0x00801200 if bare else _CPU_VERSION[effective]
+    files[f"{tree}/cpus/PowerPC,{physical.upper()}@0/cpu-version"] = version.to_bytes(4, "big")
     return files
 
 
@@ -107,11 +111,18 @@ _HOSTS = (
     SimulatedHost("power9", "Power9, nested API v1", "POWER9"),
     SimulatedHost("power10", "Power10, nested API v1", "POWER10"),
     SimulatedHost("power11", "Power11, nested API v1", "Power11"),
+    SimulatedHost("power11-v2", "Power11, nested API v2", "Power11"),
     SimulatedHost(
         "power11-as-power10",
         "Power11 running in Power10 mode, nested API v2",
         "Power11",
         "POWER10",
+    ),
+    SimulatedHost(
+        "power11-as-power9",
+        "Power11 running in Power9 mode, nested API v2",
+        "Power11",
+        "POWER9",
     ),
     SimulatedHost(
         "powervm-power11",
@@ -129,6 +140,16 @@ _HOSTS = (
     SimulatedHost(
         "no-nesting",
         "Power10 whose hypervisor gives no nesting: /dev/kvm opens, no VM can be made",
+        "POWER10",
+    ),
+    SimulatedHost(
+        "no-operation",
+        "Power10, a kernel that has the capability but a backend that has no answer: ENOTTY",
+        "POWER10",
+    ),
+    SimulatedHost(
+        "backend-refuses",
+        "Power10, a kernel whose backend cannot get the answer: EINVAL",
         "POWER10",
     ),
     SimulatedHost("no-device", "Power10 without /dev/kvm", "POWER10"),

@@ -9,8 +9,8 @@ import kvmppc
 from kvmppc.testing import simulated_host, simulated_hosts
 
 NAMES = (
-    "power9 power10 power11 power11-as-power10 powervm-power11 powernv10 linux-6.12 no-nesting "
-    "no-device no-permission patch-v4 patch-v4-strict patch-v4-short future"
+    "power9 power10 power11 power11-v2 power11-as-power10 power11-as-power9 powervm-power11 "
+    "powernv10 linux-6.12 no-nesting no-operation backend-refuses no-device no-permission patch-v4 patch-v4-strict patch-v4-short future"
 ).split()
 
 
@@ -83,6 +83,19 @@ def test_plain_import_loads_no_slow_module(tmp_path):
     loaded = set(run_python(tmp_path, "-S", "-c", code))
     assert "kvmppc.kvm" in loaded
     assert not loaded & {"dataclasses", "typing", "argparse", "json", "cffi", "re", "inspect"}
+
+
+def test_a_handle_forgotten_until_exit_is_complained_about(tmp_path):
+    code = (
+        "import kvmppc, sys; from kvmppc.testing import simulated_host\n"
+        "with simulated_host('power9'): kvm = kvmppc.Kvm()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "ResourceWarning: unclosed <kvmppc.Kvm fd=" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_nothing_in_the_environment_switches_a_simulation_on(tmp_path):
