@@ -7,7 +7,13 @@ import pytest
 
 # "lab" is for emulated machines, which are twenty times slower.
 hypothesis.settings.register_profile("default", deadline=None)
-hypothesis.settings.register_profile("lab", deadline=None, max_examples=10, database=None)
+hypothesis.settings.register_profile(
+    "lab",
+    deadline=None,
+    max_examples=10,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

@@ -4,20 +4,16 @@ import ctypes
 import errno
 import mmap
 import os
-import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rawcalls import CHECK_EXTENSION, CREATE_VM, GET_API_VERSION, LINUX_7_3, PAGE, PATCH_V4, words
 
 from kvmppc import Kvm
 from kvmppc._simhost import lib
 from kvmppc.testing import simulated_host
 
-LINUX_7_3 = lib.KVMPPC_GET_LINUX_7_3
-PATCH_V4 = lib.KVMPPC_GET_PATCH_V4
-CHECK_EXTENSION = 0xAE03
-PAGE = mmap.PAGESIZE
 GRANTED = 0x6000000000000000
 
 
@@ -51,10 +47,6 @@ def on():
     yield make
     for machine in machines:
         machine.close()
-
-
-def words(*numbers):
-    return struct.pack(f"={len(numbers)}Q", *numbers)
 
 
 @pytest.mark.parametrize(
@@ -164,9 +156,9 @@ def test_the_ioctl_is_not_for_dev_kvm(on):
 
 def test_dev_kvm_refuses_an_argument_that_must_be_zero(on):
     fd = on("power10").kvm_fd
-    assert lib.kvmppc_simhost_ioctl(fd, 0xAE00, 0) == 12
-    assert lib.kvmppc_simhost_ioctl(fd, 0xAE00, 1) == -errno.EINVAL
-    assert lib.kvmppc_simhost_ioctl(fd, 0xAE01, 2) == -errno.EINVAL
+    assert lib.kvmppc_simhost_ioctl(fd, GET_API_VERSION, 0) == 12
+    assert lib.kvmppc_simhost_ioctl(fd, GET_API_VERSION, 1) == -errno.EINVAL
+    assert lib.kvmppc_simhost_ioctl(fd, CREATE_VM, 2) == -errno.EINVAL
 
 
 def test_a_descriptor_cannot_be_changed(on):
