@@ -136,6 +136,21 @@ static int copy_out(uintptr_t to, const void *from, size_t size)
 	return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
 }
 
+/*
+ * put_user: one store, so that of a word over the border of two pages either all
+ * is written or nothing. The second part goes first, since it is what may fail:
+ * whoever could read the word has its beginning.
+ */
+static int put_word(uintptr_t to, uint64_t word)
+{
+	const unsigned char *bytes = (const unsigned char *)&word;
+	size_t first = sizeof(word) - (to + sizeof(word)) % (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	if (first > 0 && first < sizeof(word) && copy_out(to + first, bytes + first, sizeof(word) - first) != 0)
+		return -EFAULT;
+	return copy_out(to, &word, sizeof(word));
+}
+
 /* KVM_CHECK_EXTENSION: 0 for whatever a host does not have, as with any kernel. */
 static int check_extension(const struct simhost *host, uintptr_t capability)
 {
@@ -209,7 +224,7 @@ static int get_linux_7_3(const struct simhost *host, uintptr_t argument)
 	if (size < KVMPPC_WIRE_SIZE)
 		return -EINVAL;
 	error = size > ours ? check_tail(argument + ours, size - ours) : 0;
-	if (error == -E2BIG && copy_out(argument, &ours, sizeof(ours)) != 0)
+	if (error == -E2BIG && put_word(argument, ours) != 0)
 		error = -EFAULT;
 	if (error != 0)
 		return error;

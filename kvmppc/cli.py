@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 
@@ -73,6 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.stdout is None:
         print("kvmppc: standard output is closed", file=sys.stderr)
         return USAGE
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a log that cannot show a character is no reason not to answer.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()

@@ -17,6 +17,13 @@ class CpuMode(enum.Enum):
     ``str()`` gives the spelling of QEMU's ``max-cpu-compat`` and of libvirt's
     ``<model>`` ("power10"). ``CpuMode("POWER10")`` reads any spelling in use; it
     raises ValueError for anything else. Modes compare by age.
+
+    Attributes:
+        generation: the number in the name: 9, 10 or 11.
+        title: the product's name, for people: "Power10".
+        bit: the mode's bit in ``compat_capabilities``, as a mask of 64 bits. Source:
+            KVM_PPC_COMPAT_CAP_POWER9, 10 and 11 in powerpc's <asm/kvm.h>; bits 1, 2 and 3
+            in the documentation, which counts from the top.
     """
 
     POWER9 = "power9"
@@ -28,24 +35,12 @@ class CpuMode(enum.Enum):
         name = value.lower() if isinstance(value, str) else None
         return next((mode for mode in cls if mode.value == name), None)
 
-    @property
-    def generation(self) -> int:
-        """The number in the name: 9, 10 or 11."""
-        return int(self.value[len("power") :])
-
-    @property
-    def title(self) -> str:
-        """The product's name, for people: "Power10"."""
-        return self.value.capitalize()
-
-    @property
-    def bit(self) -> int:
-        """The mode's bit in ``compat_capabilities``, as a mask of 64 bits.
-
-        Source: KVM_PPC_COMPAT_CAP_POWER9, 10 and 11 in powerpc's <asm/kvm.h>;
-        bits 1, 2 and 3 in the documentation, which counts from the top.
-        """
-        return 1 << (71 - self.generation)
+    def __init__(self, name: object) -> None:
+        # Once, and not when asked: a fleet's records ask for these a million times. "object",
+        # since type checkers take this for what CpuMode(...) accepts.
+        self.title = str(name).capitalize()
+        self.generation = int(self.title[len("power") :])
+        self.bit = 1 << (71 - self.generation)
 
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, CpuMode):

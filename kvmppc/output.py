@@ -1,11 +1,14 @@
-"""How a report is written for people."""
+"""How a report is written for people, for shells and for Prometheus."""
 
 from __future__ import annotations
 
 import os
 
+from kvmppc.modes import CpuMode
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from typing import TextIO
 
     from kvmppc.report import HostReport
@@ -30,7 +33,7 @@ def report_text(report: HostReport, color: bool = False) -> str:
     """A report as a few aligned lines, each ending in a newline."""
     kind = "" if report.platform is None else f", {_PLATFORMS[report.platform]}"
     host = f"{report.hostname} ({report.machine}, Linux {report.kernel}{kind})"
-    lines = [("host", _printable(host))]
+    lines = [("host", printable(host))]
     if report.cpu_physical or report.cpu_effective:
         lines.append(("processor", _processor(report)))
     if report.source is None:
@@ -39,10 +42,10 @@ def report_text(report: HostReport, color: bool = False) -> str:
         lines.append(("modes", _modes(report, color)))
     if report.unknown_bits:
         lines.append(("unknown", f"{report.unknown_bits:#x}: bits of no mode known here"))
-    lines.append(("found", _printable(report.reason)))
+    lines.append(("found", printable(report.reason)))
     if report.remedy is not None:
-        lines.append(("try", _printable(report.remedy)))
-    first = "" if report.simulated is None else f"Simulated host {_printable(report.simulated)}.\n"
+        lines.append(("try", printable(report.remedy)))
+    first = "" if report.simulated is None else f"Simulated host {printable(report.simulated)}.\n"
     return first + "".join(f"{name:<9}  {value}\n" for name, value in lines)
 
 
@@ -64,8 +67,95 @@ def _modes(report: HostReport, color: bool) -> str:
     return "  ".join(names)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text from a host or a file, with what a terminal would act on made visible."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def report_shell(report: HostReport) -> str:
+    """A report as assignments that a POSIX shell can eval, one a line: KVMPPC_STATUS=known.
+
+    All of the record's keys are there, in capitals; null is empty, modes are separated by
+    spaces, and what a terminal would act on is made visible.
+    """
+    # Not at the top: only this form needs it.
+    from shlex import quote
+
+    values = {
+        name: " ".join(map(str, value)) if isinstance(value, list) else value
+        for name, value in report.to_dict().items()
+    }
+    return "".join(
+        f"KVMPPC_{name.upper()}={quote('' if value is None else printable(str(value)))}\n"
+        for name, value in values.items()
+    )
+
+
+_STATUSES = ("known", "hint", "unsupported", "unavailable", "error", "denied")
+_INFO = (
+    "version",
+    "hostname",
+    "simulated",
+    "machine",
+    "kernel",
+    "platform",
+    "cpu_physical",
+    "cpu_effective",
+    "revision",
+)
+
+
+def report_metrics(report: HostReport) -> str:
+    """A report in Prometheus' text format, for node_exporter's textfile collector.
+
+    Source: the text-based format of prometheus.io's "Exposition formats". Where the kernel
+    did not answer, nothing is said of modes: 0 would be a guess.
+    """
+    record = report.to_dict()
+    text = _metric(
+        "kvmppc_info",
+        "The host that was asked, and the kvmppc that asked; always 1.",
+        [({name: record[name] for name in _INFO}, 1)],
+    )
+    text += _metric(
+        "kvmppc_status",
+        "How asking ended: 1 for one status, 0 for the others.",
+        [({"status": status}, int(status == report.status)) for status in _STATUSES],
+    )
+    text += _metric(
+        "kvmppc_probe_timestamp_seconds",
+        "When the host was asked, in seconds since 1970.",
+        [({}, _seconds(report.time))],
+    )
+    if report.status == "known":
+        text += _metric(
+            "kvmppc_mode_granted",
+            "Whether nested guests can be given the processor mode; missing if not known.",
+            [({"mode": str(mode)}, int(mode in report.modes)) for mode in CpuMode],
+        )
+    return text
+
+
+def _metric(name: str, meaning: str, samples: Iterable[tuple[Mapping[str, object], int]]) -> str:
+    """One metric, a gauge: what it means, and a line for each set of labels."""
+    lines = [f"# HELP {name} {meaning}", f"# TYPE {name} gauge"]
+    for labels, value in samples:
+        inside = ",".join(f'{label}="{_label(text)}"' for label, text in labels.items())
+        lines.append(f"{name}{{{inside}}} {value}" if inside else f"{name} {value}")
+    return "\n".join(lines) + "\n"
+
+
+def _label(value: object) -> str:
+    """A label's value. Of what the format has escapes for, printable() leaves these two."""
+    text = "" if value is None else printable(str(value))
+    return text.replace("\\", r"\\").replace('"', r"\"")
+
+
+def _seconds(text: str) -> int:
+    """A record's time in seconds since 1970."""
+    import calendar
+    import time
+
+    return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 
 from kvmppc.commands import asking
-from kvmppc.output import report_text, wants_color
+from kvmppc.output import report_metrics, report_shell, report_text, wants_color
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+
+    from kvmppc.report import HostReport
 
 DESCRIPTION = "Asks this host's KVM which processor modes its nested guests can be given."
 EPILOG = """\
@@ -25,21 +27,61 @@ exit codes:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Says which words the command takes."""
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print the record as one line of JSON")
-    form.add_argument("-q", "--quiet", action="store_true", help="print the newest mode alone")
+    form.add_argument(
+        "--format",
+        choices=("text", "json", "shell", "metrics"),
+        default="text",
+        help="json: the record in one line; shell: assignments to eval; "
+        "metrics: for Prometheus; default: %(default)s",
+    )
+    form.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="short for --format json"
+    )
+    form.add_argument(
+        "-q",
+        "--quiet",
+        action="store_const",
+        const="quiet",
+        dest="format",
+        help="print the newest mode alone",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write to a file, which is replaced as a whole: its readers never see half of it",
+    )
+    parser.add_argument(
+        "--exit-zero",
+        action="store_true",
+        help="exit with 0 whatever the host said: the record tells",
+    )
     asking.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Asks and prints."""
     report = asking.ask(arguments)
-    if arguments.json:
-        print(report.to_json())
-    elif arguments.quiet:
-        if report.newest is not None:
-            print(report.newest)
-        if report.status != "known":
-            print(f"kvmppc: {report.status}: {report.reason}", file=sys.stderr)
+    text = _text(report, arguments.format, color=arguments.output is None)
+    if arguments.output in (None, "-"):
+        sys.stdout.write(text)
     else:
-        print(report_text(report, wants_color(sys.stdout)), end="")
-    return asking.exit_code(report)
+        # Not at the top: most who ask write no file.
+        from kvmppc.commands.outputfile import write_file
+
+        write_file(arguments.output, text)
+    if arguments.format == "quiet" and report.status != "known":
+        print(f"kvmppc: {report.status}: {report.reason}", file=sys.stderr)
+    return 0 if arguments.exit_zero else asking.exit_code(report)
+
+
+def _text(report: HostReport, form: str, color: bool) -> str:
+    """What is printed in one of the forms."""
+    if form == "json":
+        return report.to_json() + "\n"
+    if form == "shell":
+        return report_shell(report)
+    if form == "metrics":
+        return report_metrics(report)
+    if form == "quiet":
+        return "" if report.newest is None else f"{report.newest}\n"
+    return report_text(report, color and wants_color(sys.stdout))

@@ -9,7 +9,7 @@ import pytest
 
 import kvmppc
 from kvmppc.cli import main
-from kvmppc.testing import simulated_hosts
+from kvmppc.testing import simulated_host, simulated_hosts
 
 EXIT_CODES = {
     "power9": 0,
@@ -181,6 +181,16 @@ def test_the_newest_mode_is_bold_on_a_terminal():
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb", "NO_COLOR": ""}])
 def test_color_is_left_out_where_it_is_not_wanted(environment):
     assert "\x1b" not in on_terminal(**{"TERM": "xterm", **environment})
+
+
+def test_text_that_the_output_cannot_show_is_escaped(tmp_path):
+    with simulated_host("power10"):
+        record = kvmppc.probe().to_dict()
+    (tmp_path / "record").write_text(json.dumps({**record, "hostname": "größe"}))
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = command("baseline", str(tmp_path / "record"), env=ascii_only)
+    assert done.returncode == 0
+    assert "gr\\xf6\\xdfe" in done.stdout
 
 
 def test_python_m_is_the_same_command(tmp_path):

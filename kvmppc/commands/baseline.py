@@ -1,0 +1,125 @@
+"""kvmppc baseline: what the hosts of a fleet have in common."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from kvmppc.commands.asking import tell
+from kvmppc.commands.progress import Progress
+from kvmppc.fleet import Fleet
+from kvmppc.fleetoutput import fleet_json, fleet_text
+from kvmppc.output import wants_color
+from kvmppc.recordfiles import RecordReader
+
+DESCRIPTION = """\
+Tells which processor modes all hosts of a fleet grant, from the records that
+kvmppc probe --json printed on each, and which hosts stand in the way of newer ones.
+
+A RECORD is a file, a folder with files, or - for standard input. A file has a record, a
+record a line, an array of records, or the facts that Ansible has of a host. Every
+record is a host; hosts that cannot tell count neither as yes nor as no."""
+EPILOG = """\
+exit codes:
+  0  there is a mode that all hosts grant
+  1  there is none
+  2  the command was not understood, or something that was read is no record
+  3  some host cannot tell (see --ignore-unknown), or no host can
+2 goes before 3, and 3 before the others.
+"""
+
+# A file with nothing right in it would fill the screen.
+_COMPLAINTS = 20
+_REPEATED = 3
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Says which words the command takes."""
+    parser.add_argument("records", nargs="+", type=_path, metavar="RECORD")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument(
+        "--ignore-unknown",
+        action="store_true",
+        help="let the exit code be that of the hosts that can tell",
+    )
+
+
+def _path(path: str) -> str:
+    if not path or "\0" in path:
+        raise argparse.ArgumentTypeError("a record is a file, a folder or -")
+    return path
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Reads, counts and prints."""
+    progress = Progress(sys.stderr)
+    complaints = _Complaints(progress)
+    with Fleet() as fleet:
+        try:
+            _read(arguments.records, fleet, complaints, progress)
+        finally:
+            progress.clear()
+        complaints.end()
+        _warn(fleet)
+        if arguments.json:
+            sys.stdout.writelines(fleet_json(fleet))
+        elif fleet.hosts:
+            sys.stdout.write(fleet_text(fleet, wants_color(sys.stdout)))
+        return 2 if complaints.count else _exit_code(fleet, arguments.ignore_unknown)
+
+
+def _read(paths: list[str], fleet: Fleet, complaints: _Complaints, progress: Progress) -> None:
+    """Counts all records of the files."""
+    reader = RecordReader(complaints.add)
+    size = _size(paths)
+    add = fleet.add
+    for path in paths:
+        for hostname, answer in reader.read(path):
+            add(hostname, answer)
+            if not fleet.hosts & 0xFF:
+                done = reader.bytes_read / size if size else None
+                progress.show(done, f"{fleet.hosts:,} records")
+
+
+def _size(paths: list[str]) -> int | None:
+    """How many bytes are to be read, None where that is not known beforehand."""
+    try:
+        return sum(map(os.path.getsize, paths)) if all(map(os.path.isfile, paths)) else None
+    except OSError:
+        return None
+
+
+def _exit_code(fleet: Fleet, ignore_unknown: bool) -> int:
+    if not fleet.known or (fleet.known < fleet.hosts and not ignore_unknown):
+        return 3
+    return 0 if fleet.modes else 1
+
+
+def _warn(fleet: Fleet) -> None:
+    """Tells what the counts do not show."""
+    if fleet.simulated:
+        tell(f"{fleet.simulated:,} of {fleet.hosts:,} records are of simulated hosts")
+    count, names = fleet.repeated(_REPEATED)
+    if count:
+        some = ", ".join(names) + (", ..." if count > len(names) else "")
+        verb = "hostname is" if count == 1 else "hostnames are"
+        tell(f"{count:,} {verb} in more than one record, and each record is counted: {some}")
+
+
+class _Complaints:
+    """Prints the first complaints as they come, and counts the others."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.count = 0
+        self._progress = progress
+
+    def add(self, text: str) -> None:
+        self.count += 1
+        if self.count <= _COMPLAINTS:
+            self._progress.clear()
+            tell(text)
+
+    def end(self) -> None:
+        if self.count > _COMPLAINTS:
+            tell(f"and {self.count - _COMPLAINTS:,} more of these")

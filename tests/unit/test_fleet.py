@@ -1,0 +1,238 @@
+"""A fleet: what many hosts have in common, exactly, in memory that does not grow with them."""
+
+import json
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kvmppc
+from kvmppc import CpuMode, HostReport
+from kvmppc.fleet import Answer, Fleet
+from kvmppc.fleetoutput import fleet_json, fleet_text
+from kvmppc.testing import simulated_host
+
+MODES = tuple(CpuMode)
+
+
+def probed(name):
+    with simulated_host(name):
+        return kvmppc.probe().to_dict()
+
+
+POWER10 = probed("power10")
+HINT = probed("linux-6.12")
+
+
+def granting(*modes):
+    """The answer of a host that grants these modes."""
+    mask = sum(mode.bit for mode in modes)
+    names = [str(mode) for mode in sorted(modes)]
+    changes = {
+        "simulated": None,
+        "compat_capabilities": f"{mask:#018x}",
+        "modes": names,
+        "newest": names[-1] if names else None,
+        "unknown_bits": "0x0",
+    }
+    return Answer(HostReport.from_dict({**POWER10, **changes}))
+
+
+def silent(status, reason="asked in vain"):
+    """The answer of a host that cannot tell."""
+    return Answer(HostReport.from_dict({**HINT, "status": status, "reason": reason}))
+
+
+ANSWERS = [
+    *(granting(*(m for i, m in enumerate(MODES) if subset >> i & 1)) for subset in range(8)),
+    *map(silent, ("hint", "unsupported", "unavailable", "error", "denied")),
+]
+HOSTS = st.lists(st.tuples(st.text(max_size=8), st.sampled_from(ANSWERS)))
+
+
+def fleet_of(*hosts):
+    fleet = Fleet()
+    for hostname, answer in hosts:
+        fleet.add(hostname, answer)
+    return fleet
+
+
+def read_back(fleet):
+    return json.loads("".join(fleet_json(fleet)))
+
+
+def test_the_common_modes_are_those_that_every_host_grants():
+    with fleet_of(("a", granting(*MODES)), ("b", granting(*MODES[:2]))) as fleet:
+        assert fleet.modes == MODES[:2]
+        assert fleet.newest is CpuMode.POWER10
+
+
+def test_a_host_that_lacks_a_newer_mode_stands_in_its_way():
+    with fleet_of(("a", granting(*MODES)), ("b", granting(*MODES[:2]))) as fleet:
+        assert fleet.newer == (CpuMode.POWER11,)
+        assert list(fleet.blockers(CpuMode.POWER11)) == ["b"]
+        assert fleet.blocking(CpuMode.POWER11) == 1
+
+
+def test_modes_need_not_be_cumulative():
+    # A Power11 under PowerVM has no Power9, and a Power9 has nothing else.
+    with fleet_of(("vm", granting(*MODES[1:])), ("old", granting(*MODES[:1]))) as fleet:
+        assert fleet.modes == ()
+        assert fleet.newest is None
+        assert [list(fleet.blockers(mode)) for mode in fleet.newer] == [["vm"], ["old"], ["old"]]
+
+
+@pytest.mark.parametrize("status", ["hint", "unsupported", "unavailable", "error", "denied"])
+def test_a_host_that_cannot_tell_is_neither_yes_nor_no(status):
+    with fleet_of(("a", granting(*MODES)), ("b", silent(status))) as fleet:
+        assert (fleet.hosts, fleet.known) == (2, 1)
+        assert fleet.modes == MODES
+        assert not list(fleet.blockers(CpuMode.POWER9))
+        assert list(fleet.unknown()) == [("b", f"{status}: asked in vain")]
+
+
+def test_where_no_host_can_tell_there_are_no_common_modes():
+    with fleet_of(("b", silent("denied"))) as fleet:
+        assert fleet.modes == ()
+        assert fleet.newest is None
+
+
+def test_bits_of_no_known_mode_make_no_difference():
+    record = {
+        **POWER10,
+        "compat_capabilities": "0x6000000000000001",
+        "unknown_bits": "0x1",
+    }
+    with fleet_of(("a", Answer(HostReport.from_dict(record)))) as fleet:
+        assert fleet.modes == MODES[:2]
+
+
+@given(HOSTS)
+def test_the_json_has_every_host_where_it_belongs(hosts):
+    known = [(name, answer.grants) for name, answer in hosts if answer.grants is not None]
+    common = [m for m in MODES if known and all(grants & m.bit for _, grants in known)]
+    newer = [m for m in MODES if not common or m > common[-1]]
+    with fleet_of(*hosts) as fleet:
+        got = read_back(fleet)
+    assert list(got) == ["schema", "hosts", "known", "modes", "newest", "blockers", "unknown"]
+    assert (got["schema"], got["hosts"], got["known"]) == (1, len(hosts), len(known))
+    assert got["modes"] == [str(mode) for mode in common]
+    assert got["newest"] == (str(common[-1]) if common else None)
+    assert [(b["mode"], sorted(b["hostnames"])) for b in got["blockers"]] == [
+        (str(m), sorted(name for name, grants in known if not grants & m.bit)) for m in newer
+    ]
+    assert got["unknown"] == [
+        {"hostname": name, "reason": answer.reason}
+        for name, answer in hosts
+        if answer.grants is None
+    ]
+
+
+def test_no_name_is_lost_where_names_go_to_a_file():
+    names = [f"lpar{number} \n\N{SNOWMAN}" for number in range(10_000)]
+    old, denied = granting(MODES[0]), silent("denied")
+    with Fleet() as fleet:
+        for name in names:
+            fleet.add(name, old)
+            fleet.add(name, denied)
+        fleet.add("newest", granting(*MODES))
+        assert list(fleet.blockers(CpuMode.POWER11)) == names
+        assert [name for name, _ in fleet.unknown()] == names
+        # Read twice at a time, and added to after that.
+        both = zip(fleet.blockers(CpuMode.POWER10), fleet.blockers(CpuMode.POWER11))
+        assert list(both) == list(zip(names, names))
+        for name in names:
+            fleet.add(name, old)
+        assert list(fleet.blockers(CpuMode.POWER11)) == names * 2
+        assert len(read_back(fleet)["blockers"][0]["hostnames"]) == 20_000
+
+
+def test_memory_does_not_grow_with_the_hosts():
+    answer = granting(MODES[0])
+    with Fleet() as fleet:
+        tracemalloc.start()
+        try:
+            for number in range(30_000):
+                fleet.add(f"{number:01000}", answer)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    # The names alone are 30 MB.
+    assert peak < 16 << 20
+
+
+def test_a_closed_fleet_has_its_counts_but_no_names():
+    fleet = fleet_of(("a", granting(*MODES)), ("b", silent("hint")))
+    fleet.close()
+    fleet.close()
+    assert (fleet.hosts, fleet.known, fleet.newest) == (2, 1, CpuMode.POWER11)
+    assert list(fleet.unknown()) == []
+
+
+@given(HOSTS)
+def test_hostnames_of_more_than_one_record_are_counted_and_named(hosts):
+    names = [name for name, _ in hosts]
+    twice = {name for name in names if names.count(name) > 1}
+    with fleet_of(*hosts) as fleet:
+        count, some = fleet.repeated(3)
+    assert count == len(twice)
+    assert len(some) == min(3, len(twice))
+    assert set(some) <= twice
+
+
+def test_simulated_hosts_are_counted_as_such():
+    with fleet_of(("a", granting(*MODES)), ("b", Answer(HostReport.from_dict(POWER10)))) as fleet:
+        assert fleet.simulated == 1
+
+
+def test_the_table_has_a_row_for_each_host():
+    hosts = ("b", granting(*MODES[:2])), ("c", silent("denied")), ("a", granting(*MODES))
+    with fleet_of(*hosts) as fleet:
+        assert fleet_text(fleet).splitlines() == [
+            "host  power9  power10  power11",
+            "a     yes     yes      yes",
+            "b     yes     yes      -",
+            "c     ?       ?        ?        denied: asked in vain",
+            "",
+            "common     power9  power10 (newest)",
+            "power11    held back by b",
+            "unknown    1 of 3 cannot tell: neither yes nor no",
+        ]
+
+
+def test_a_large_fleet_has_a_row_for_each_answer():
+    answers = granting(*MODES[:1]), granting(*MODES[:2])
+    hosts = [(f"h{number}", answers[number % 2]) for number in range(5000)]
+    with fleet_of(*hosts, ("x", silent("denied")), ("y", silent("hint"))) as fleet:
+        assert fleet_text(fleet).splitlines() == [
+            "hosts  power9  power10  power11",
+            "2,500  yes     -        -        h0, h2, h4, h6, h8 and 2,495 more",
+            "2,500  yes     yes      -        h1, h3, h5, h7, h9 and 2,495 more",
+            "1      ?       ?        ?        denied: x",
+            "1      ?       ?        ?        hint: y",
+            "",
+            "common     power9 (newest)",
+            "power10    held back by h0, h2, h4, h6, h8 and 2,495 more",
+            "power11    granted by no host",
+            "unknown    2 of 5,002 cannot tell: neither yes nor no",
+        ]
+
+
+def test_the_table_says_that_nothing_is_common():
+    with fleet_of(("vm", granting(*MODES[1:])), ("old", granting(*MODES[:1]))) as fleet:
+        assert "common     none: no mode is granted by all\n" in fleet_text(fleet)
+    with fleet_of(("c", silent("denied"))) as fleet:
+        assert "common     no answer: no host can tell\n" in fleet_text(fleet)
+
+
+@given(HOSTS)
+def test_the_table_shows_nothing_that_a_terminal_would_act_on(hosts):
+    with fleet_of(*hosts) as fleet:
+        text = fleet_text(fleet)
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_color_marks_the_newest_mode_alone():
+    with fleet_of(("a", granting(*MODES[:2]))) as fleet:
+        assert "common     power9  \x1b[1mpower10\x1b[0m (newest)\n" in fleet_text(fleet, True)
