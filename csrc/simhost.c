@@ -237,6 +237,7 @@ static int get_linux_7_3(const struct simhost *host, uintptr_t argument)
 		return host->backend_error;
 	wire.size = size < ours ? size : ours;
 	wire.compat_capabilities = host->compat_capabilities;
+	memset(answer, 0, sizeof(answer)); /* a later kernel's further fields are its own: 0 here */
 	memcpy(answer, &wire, sizeof(wire));
 	if (size > ours && clear_tail(argument + ours, size - ours) != 0)
 		return -EFAULT;
@@ -304,6 +305,7 @@ int kvmppc_simhost_ioctl(int fd, unsigned long request, uintptr_t argument)
 
 	if (error != 0)
 		return error;
+	request = (unsigned int)request; /* as the system call takes it */
 	return object.is_vm ? ioctl_vm(&object, request, argument) : ioctl_kvm(&object, request, argument);
 }
 

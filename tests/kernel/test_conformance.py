@@ -85,7 +85,9 @@ def expected_7_3(kind: Kind, data: bytes) -> Outcome:
         return Outcome(-errno.EINVAL, data)
     if kind.backend:
         return Outcome(kind.backend, data)
-    return Outcome(0, words(min(size, kind.struct_size), 0, kind.granted) + data[24:])
+    returned = min(size, kind.struct_size)
+    own_fields = bytes(returned - 24)
+    return Outcome(0, words(returned, 0, kind.granted) + own_fields + data[returned:])
 
 
 def expected_v4(kind: Kind, data: bytes) -> Outcome:
@@ -103,6 +105,7 @@ WHOLE = {
     "linux-7.3, a tail that ends with 1": linux_7_3(48, tail=[0, 0, 1 << 56]),
     "linux-7.3, a tail at the end of a page": linux_7_3(PAGE, tail=[0] * (PAGE // 8 - 4) + [1]),
     "linux-7.3, a tail and flags": linux_7_3(32, 1, tail=[1]),
+    "linux-7.3, a fourth field": linux_7_3(32, tail=[JUNK]),
     "linux-7.3, what lies behind the size is not looked at": linux_7_3(24, tail=[JUNK]),
     "linux-7.3, misaligned by 1": linux_7_3(24, offset=-63),
     "linux-7.3, misaligned by 7": linux_7_3(32, offset=-57),

@@ -29,6 +29,11 @@ CALLS = int(os.environ.get("KVMPPC_CALLS", "2000"))
 SEED = int(os.environ.get("KVMPPC_SEED", "20260701"))
 
 SIZES = (0, 1, 8, 16, 23, 24, 24, 24, 25, 31, 32, 32, 33, 40, 64, 4096, 4097, PAGE, PAGE + 1)
+# Both revisions', one that is neither, and numbers whose upper half the kernel does not look at.
+REQUESTS = (
+    *(LINUX_7_3, LINUX_7_3, LINUX_7_3, PATCH_V4, PATCH_V4),
+    *(LINUX_7_3 ^ 0x80, LINUX_7_3 | 1 << 32, PATCH_V4 | 1 << 63),
+)
 WORDS = (0, 0, 0, 1, 24, 32, 1 << 63, (1 << 64) - 1)
 ADDRESSES = (0, 1, 8, 4096, 1 << 47, 1 << 62, 1 << 63, (1 << 64) - 24, (1 << 64) - 1)
 # Capabilities that a simulated host answers; a real one has hundreds more.
@@ -50,7 +55,7 @@ def random_call(source: random.Random, has_vm: bool) -> Call:
         return Call("kvm", CREATE_VM, None, argument=source.choice(VM_TYPES))
     if kind < 0.16:
         return Call(descriptor, CHECK_EXTENSION, None, argument=source.choice(CAPABILITIES))
-    request = source.choice((LINUX_7_3, LINUX_7_3, LINUX_7_3, PATCH_V4, PATCH_V4, LINUX_7_3 ^ 0x80))
+    request = source.choice(REQUESTS)
     if kind < 0.20:
         return Call(descriptor, request, None, argument=source.choice(ADDRESSES))
     return Call(descriptor, request, *random_memory(source))

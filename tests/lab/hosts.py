@@ -1,0 +1,246 @@
+"""The hosts of the lab, and what each of them must answer.
+
+To add one is an entry in HOSTS: its name, QEMU's machine and processor, what is known of the
+processor, and what KVM must say there. A kernel or headers other than the usual ones are named too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+Value = Union[None, int, str, list[str]]
+Record = dict[str, Value]
+
+
+@dataclass(frozen=True)
+class KernelSource:
+    """Where a kernel comes from: the newest of a flavour in these suites, not older than that."""
+
+    suites: tuple[str, ...]
+    oldest: str
+    flavour: str = "powerpc64le"
+
+
+KERNELS = {
+    "linux-7.3": KernelSource(("experimental", "sid"), "7.3"),
+    "linux-7.3-64k": KernelSource(("experimental", "sid"), "7.3", "powerpc64le-64k"),
+    "linux-6.12": KernelSource(("trixie",), "6.12"),
+    "linux-6.1": KernelSource(("bookworm",), "6.1"),
+}
+
+# Suites whose linux-libc-dev has the interface's names, and those where it never will.
+HEADERS = {"own": ("experimental", "sid"), "fallback": ("trixie",)}
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of the lab.
+
+    Attributes:
+        name: on the command line, and its hostname.
+        machine, cpu: QEMU's -M and -cpu.
+        record: what `kvmppc probe --json` must print, but for what varies.
+        kernel: in KERNELS.
+        headers: in HEADERS, for building the package there.
+        twin: the simulated host whose kernel must answer every call as this one does; the
+            same name where it is not said.
+        unit: whether the package's unit tests, which ask no kernel, run there too.
+        default: whether it runs where no host is named.
+    """
+
+    name: str
+    machine: str
+    cpu: str
+    record: Record
+    kernel: str = "linux-7.3"
+    headers: str = "own"
+    twin: str = ""
+    unit: bool = False
+    default: bool = True
+
+
+PVRS = {"power9": "0x004e1202", "power10": "0x00801200", "power11": "0x00821200"}
+BITS = {"power9": 1 << 62, "power10": 1 << 61, "power11": 1 << 60}
+
+
+def record(physical: str, effective: str, answer: Record, platform: str = "kvm") -> Record:
+    """Return the record of a host with this processor, in this mode, and with this answer."""
+    blank: Record = dict.fromkeys(
+        ("revision", "source", "compat_capabilities", "newest", "unknown_bits", "errno", "remedy")
+    )
+    return {
+        **blank,
+        "schema": 1,
+        "simulated": None,
+        "machine": "ppc64le",
+        "platform": platform,
+        "cpu_physical": physical,
+        "cpu_effective": effective,
+        "pvr": PVRS[physical],
+        "device": "/dev/kvm",
+        "api_version": 12,
+        "capability": 0,
+        "modes": [],
+        **answer,
+    }
+
+
+def granted(reason: str, *modes: str) -> Record:
+    """Return the answer of a kernel that grants `modes`."""
+    return {
+        "capability": 1,
+        "revision": "linux-7.3",
+        "status": "known",
+        "source": "kvm",
+        "compat_capabilities": f"0x{sum(BITS[mode] for mode in modes):016x}",
+        "modes": list(modes),
+        "newest": modes[-1],
+        "unknown_bits": "0x0",
+        "reason": reason,
+    }
+
+
+def hinted(mode: str) -> Record:
+    """Return the answer on a kernel without the ioctl in a partition that runs in `mode`."""
+    return {
+        "status": "hint",
+        "source": "device-tree",
+        "modes": [mode],
+        "newest": mode,
+        "reason": f"This kernel cannot be asked; the host itself runs in {mode} mode, "
+        "says its device tree: a hint, not a grant.",
+        "remedy": "Linux 7.3 and later can answer.",
+    }
+
+
+DERIVED = (
+    "The kernel answered: derived from the device tree (nested API v1), "
+    "not validated by the hypervisor."
+)
+NEGOTIATED = "The kernel answered: negotiated with the hypervisor (nested API v2)."
+BARE_METAL: Record = {
+    "status": "unsupported",
+    "reason": "This is bare metal (PowerNV): guests are not nested, the question does not arise.",
+    "remedy": "Nothing: guests here can be given what the processor itself can do.",
+}
+NO_NESTING: Record = {
+    "status": "unavailable",
+    "errno": "EINVAL",
+    "reason": "KVM_CREATE_VM: No VM can be made: KVM has no backend here, "
+    "as where the hypervisor gives no nesting.",
+    "remedy": "Ask for a KVM-capable partition (PowerVM: a setting of the partition on the HMC; "
+    "QEMU: cap-nested-papr=on or cap-nested-hv=on), then load kvm_hv; dmesg says why it refused.",
+}
+
+V1 = "pseries,cap-nested-hv=on"
+V2 = "pseries,cap-nested-papr=on"
+P9 = ("power9",)
+P10 = ("power9", "power10")
+P11 = ("power9", "power10", "power11")
+
+HOSTS = [
+    Host("power9", V1, "power9", record("power9", "power9", granted(DERIVED, *P9))),
+    Host(
+        "power10",
+        V1,
+        "power10",
+        record("power10", "power10", granted(DERIVED, *P10)),
+        unit=True,
+    ),
+    Host(
+        "power11",
+        V1,
+        "power11",
+        record("power11", "power11", granted(DERIVED, *P11)),
+    ),
+    Host(
+        "power10-v2",
+        V2,
+        "power10",
+        record("power10", "power10", granted(NEGOTIATED, *P10)),
+        twin="power11-as-power10",
+    ),
+    Host(
+        "power11-v2",
+        V2,
+        "power11",
+        record("power11", "power11", granted(NEGOTIATED, *P11)),
+    ),
+    Host(
+        "power10-as-power9",
+        f"{V2},max-cpu-compat=power9",
+        "power10",
+        record("power10", "power9", granted(NEGOTIATED, *P9)),
+        twin="power11-as-power9",
+    ),
+    Host(
+        "power11-as-power10",
+        f"{V2},max-cpu-compat=power10",
+        "power11",
+        record("power11", "power10", granted(NEGOTIATED, *P10)),
+        headers="fallback",
+        unit=True,
+    ),
+    Host(
+        "power11-as-power9",
+        f"{V2},max-cpu-compat=power9",
+        "power11",
+        record("power11", "power9", granted(NEGOTIATED, *P9)),
+    ),
+    Host(
+        "power10-as-power9-v1",
+        f"{V1},max-cpu-compat=power9",
+        "power10",
+        record("power10", "power9", granted(DERIVED, *P9)),
+        twin="power9",
+    ),
+    Host(
+        "power11-as-power10-v1",
+        f"{V1},max-cpu-compat=power10",
+        "power11",
+        record("power11", "power10", granted(DERIVED, *P10)),
+        twin="power10",
+    ),
+    Host(
+        "power11-as-power9-v1",
+        f"{V1},max-cpu-compat=power9",
+        "power11",
+        record("power11", "power9", granted(DERIVED, *P9)),
+        twin="power9",
+    ),
+    Host(
+        "power10-64k",
+        V1,
+        "power10",
+        record("power10", "power10", granted(DERIVED, *P10)),
+        kernel="linux-7.3-64k",
+        twin="power10",
+    ),
+    Host(
+        "powernv9",
+        "powernv9",
+        "power9",
+        record("power9", "power9", BARE_METAL, "powernv"),
+        twin="powernv10",
+    ),
+    Host("powernv10", "powernv10", "power10", record("power10", "power10", BARE_METAL, "powernv")),
+    Host(
+        "linux-6.12",
+        V1,
+        "power10",
+        record("power10", "power10", hinted("power10")),
+        kernel="linux-6.12",
+        headers="fallback",
+        unit=True,
+    ),
+    Host(
+        "linux-6.1",
+        V1,
+        "power10",
+        record("power10", "power10", hinted("power10")),
+        kernel="linux-6.1",
+        twin="linux-6.12",
+    ),
+    Host("no-nesting", "pseries", "power10", record("power10", "power10", NO_NESTING)),
+]

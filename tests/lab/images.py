@@ -1,0 +1,246 @@
+"""What a virtual machine of the lab boots from: a kernel, an initrd, a root disk, a result disk.
+
+The root disk is a Debian sid for ppc64le with Python, pip and gcc; every machine gets it with
+throw-away writes. The initrd holds what differs from host to host: busybox and the init script,
+the kernel's modules, the Linux headers to build against, the sdist and the tests. What a machine
+has to say comes back as a tar archive on the result disk, so that nothing is read off its console.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import os
+import re
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.parts import LabError, Suite, fresh, key_of, unpack
+
+USER_LAND = [
+    "base-files",
+    "usr-is-merged",
+    "bash",
+    "coreutils",
+    "libc-bin",
+    "procps",
+    "busybox-static",
+    "gcc",
+    "libc6-dev",
+    "python3",
+    "python3-dev",
+    "python3-pip",
+    "python3-setuptools",
+    "python3-cffi",
+    "python3-venv",
+    "python3-pytest",
+    "python3-hypothesis",
+]
+ROOT_DISK_SIZE = "1200M"
+RESULT_DISK_SIZE = 64 << 20
+# What linux-libc-dev has for powerpc, and where it lies in every Debian since trixie.
+HEADER_FOLDERS = (
+    "usr/include/asm-generic",
+    "usr/include/linux",
+    "usr/include/powerpc64le-linux-gnu/asm",
+    "usr/lib/linux/uapi/powerpc",
+)
+GUEST = Path(__file__).parent / "guest"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """An unpacked kernel: its vmlinuz, and its modules by name."""
+
+    vmlinuz: Path
+    modules: dict[str, Path]
+
+
+class Images:
+    """Makes what machines boot from, out of the parts in the cache, and each thing only once."""
+
+    def __init__(self, cache: Path, refresh: bool = False) -> None:
+        self.cache = cache
+        self._refresh = refresh
+        self._suites: dict[tuple[str, str], Suite] = {}
+
+    def suite(self, name: str, arch: str = "ppc64el") -> Suite:
+        """Return a Debian suite; its package lists are looked at once in a run."""
+        if (name, arch) not in self._suites:
+            self._suites[name, arch] = Suite(self.cache, name, arch, self._refresh)
+        return self._suites[name, arch]
+
+    def _native(self, suite: str, package: str, program: str) -> tuple[Path, list[str]]:
+        """Unpack a program for this machine; return its folder and how to start it from there.
+
+        It runs through its own loader, with its own libraries: no chroot, no root.
+        """
+        arch = subprocess.run(["dpkg", "--print-architecture"], stdout=subprocess.PIPE, text=True)
+        debs = self.suite(suite, arch.stdout.strip()).closure(package)
+        tree = unpack(self.cache, package, debs)
+        found = [
+            next(tree.glob(pattern), None)
+            for pattern in ("usr/lib*/ld-linux*.so.*", "usr/lib/*-linux-gnu*", program)
+        ]
+        loader, libraries, path = (str(part or "") for part in found)
+        if not (loader and libraries and path):
+            raise LabError(f"Debian's {package} has no {program} for this machine")
+        return tree, [loader, "--library-path", f"{libraries}:{libraries}/pulseaudio", path]
+
+    def qemu(self) -> list[str]:
+        """Return the start of a command line that runs trixie's QEMU."""
+        tree, command = self._native("trixie", "qemu-system-ppc", "usr/bin/qemu-system-ppc64")
+        return [*command, "-L", str(tree / "usr/share/qemu")]
+
+    def kernel(self, name: str, suites: tuple[str, ...], flavour: str, oldest: str) -> Kernel:
+        """Return the newest kernel of `flavour` in `suites`, none of them older than `oldest`."""
+        found = [
+            (_numbers(match[2]), match[1], match[2], self.suite(suite))
+            for suite in suites
+            for package in self.suite(suite).names("linux-")
+            if (match := re.fullmatch(rf"linux-(binary|image)-(\d.*)-{flavour}", package))
+        ]
+        found = [entry for entry in found if entry[0] >= _numbers(oldest)]
+        if not found:
+            raise LabError(
+                f"no kernel {oldest} or newer ({flavour}) in Debian's {' or '.join(suites)}"
+            )
+        # Since 7.x the kernel is in linux-binary and linux-image only depends on it: where both
+        # have the version, the first by the alphabet is the one with the files.
+        newest = max(entry[0] for entry in found)
+        _, kind, version, suite = min((e for e in found if e[0] == newest), key=lambda e: e[1])
+        kinds = ["binary", "modules"] if kind == "binary" else ["image"]
+        debs = suite.only(*(f"linux-{kind}-{version}-{flavour}" for kind in kinds))
+        tree = unpack(self.cache, name, debs)
+        vmlinuz = [*tree.glob("usr/lib/modules/*/vmlinuz"), *tree.glob("boot/vmlinux-*")]
+        modules = tree.glob("usr/lib/modules/*/kernel/**/*.ko*")
+        return Kernel(vmlinuz[0], {_module_name(path): path for path in modules})
+
+    def headers(self, name: str, suites: tuple[str, ...]) -> Path:
+        """Return a folder with the newest Linux headers of `suites`."""
+        served = [self.suite(suite) for suite in suites]
+        debs = [
+            suite.only("linux-libc-dev")
+            for suite in served
+            if "linux-libc-dev" in suite.names("linux-libc-dev")
+        ]
+        if not debs:
+            raise LabError(f"no linux-libc-dev in Debian's {' or '.join(suites)}")
+        newest = max(debs, key=lambda found: _numbers(found[0].version))
+        return unpack(self.cache, f"headers-{name}", newest)
+
+    def user_land(self) -> Path:
+        """Return the folder that the root disk is made from."""
+        return unpack(self.cache, "user-land", self.suite("sid").closure(*USER_LAND))
+
+    def root_disk(self) -> Path:
+        """Return the root disk: an ext4 file system with the user land, nothing is mounted."""
+        tree = self.user_land()
+        final, draft = fresh(self.cache / "disks", "root", key_of(tree.name, ROOT_DISK_SIZE))
+        if not final.exists():
+            _complete(tree)
+            self._compile(tree)
+            env = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}
+            command = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", str(tree)]
+            draft.touch()
+            subprocess.run([*command, draft, ROOT_DISK_SIZE], check=True, env=env)
+            draft.rename(final)
+        return final
+
+    def _compile(self, tree: Path) -> None:
+        """Compile the user land's Python files, which under emulation takes pip a minute.
+
+        Bytecode is the same on every architecture: sid's Python for this machine does it.
+        """
+        _, python = self._native("sid", "python3-minimal", "usr/bin/python3.*")
+        command = [*python, "-S", "-m", "compileall", "-q", "-s", str(tree), "-p", "/"]
+        folders = map(str, tree.glob("usr/lib/python3*"))
+        env = {**os.environ, "PYTHONHOME": str(tree / "usr")}
+        subprocess.run([*command, *folders], check=True, env=env, stdout=subprocess.DEVNULL)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+def _complete(tree: Path) -> None:
+    """Add what the scripts of Debian's packages would have made, and mount points."""
+    (tree / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
+    (tree / "etc/group").write_text("root:x:0:\nkvm:x:101:\n")
+    # pip reads this file even where it is to ask no server.
+    certificates = sorted((tree / "usr/share/ca-certificates/mozilla").glob("*.crt"))
+    bundle = tree / "etc/ssl/certs/ca-certificates.crt"
+    bundle.write_bytes(b"".join(path.read_bytes() for path in certificates))
+    for folder in ("dev", "proc", "sys", "run", "tmp", "root", "lab", "out"):
+        (tree / folder).mkdir(exist_ok=True)
+    if not (tree / "usr/bin/sh").exists():
+        (tree / "usr/bin/sh").symlink_to("bash")
+
+
+def _module_name(path: Path) -> str:
+    return path.name.partition(".ko")[0].replace("-", "_")
+
+
+def _module(path: Path) -> bytes:
+    data = path.read_bytes()
+    return lzma.decompress(data) if path.suffix == ".xz" else data
+
+
+def load_order(kernel: Kernel, wanted: list[str]) -> dict[str, bytes]:
+    """Return the modules `wanted` and those they need, by name, in the order to load them.
+
+    What a module needs stands in its own .modinfo section. Names without a module are built in.
+    """
+    loaded: dict[str, bytes] = {}
+
+    def add(name: str) -> None:
+        if name in loaded or name not in kernel.modules:
+            return
+        data = _module(kernel.modules[name])
+        for field in re.findall(rb"\0(?:depends|softdep)=(?:pre: )?([^\0]*)\0", data):
+            for needed in re.split(r"[ ,]+", field.decode()):
+                add(needed.replace("-", "_"))
+        loaded[name] = data
+
+    for name in wanted:
+        add(name)
+    return loaded
+
+
+class Cpio:
+    """An initrd in the making: the "newc" archive that the kernel unpacks, uncompressed."""
+
+    def __init__(self) -> None:
+        self._out = io.BytesIO()
+        self._folders: set[str] = set()
+
+    def add(self, name: str, data: bytes, mode: int = stat.S_IFREG | 0o644) -> None:
+        """Add a file, and the folders above it."""
+        for parent in reversed(Path(name).parents):
+            if str(parent) not in self._folders | {"."}:
+                self._folders.add(str(parent))
+                self._entry(str(parent), b"", stat.S_IFDIR | 0o755)
+        self._entry(name, data, mode)
+
+    def add_tree(self, tree: Path, under: str) -> None:
+        """Add the files and links in a folder, but no caches of Python."""
+        for path in sorted(tree.rglob("*")):
+            name = f"{under}/{path.relative_to(tree)}"
+            if path.is_symlink():
+                self.add(name, os.readlink(path).encode(), stat.S_IFLNK | 0o777)
+            elif path.is_file() and "__pycache__" not in path.parts:
+                self.add(name, path.read_bytes(), path.stat().st_mode)
+
+    def _entry(self, name: str, data: bytes, mode: int) -> None:
+        # Inode, mode, uid, gid, links, time, size, two device numbers twice, length of name, sum.
+        fields = (0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)
+        header = "070701" + "".join(f"{field:08x}" for field in fields)
+        for part in (header.encode() + name.encode() + b"\0", data):
+            self._out.write(part + bytes(-len(part) % 4))
+
+    def close(self) -> bytes:
+        """Return the whole archive."""
+        self._entry("TRAILER!!!", b"", 0)
+        return self._out.getvalue()

@@ -1,0 +1,59 @@
+"""The verdict on a host: what it said, compared with what it must say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from tests.lab.hosts import Host, Record
+from tests.lab.vm import LAST_LINES, Step
+
+# These keys differ from run to run; the kernel is compared with what uname says.
+VARYING = {"version", "hostname", "time"}
+EXIT_CODES = {"known": 0, "hint": 3, "unsupported": 3, "unavailable": 3}
+
+
+def problems(host: Host, steps: Mapping[str, Step]) -> list[str]:
+    """Return what is wrong with what a host said, a line each; nothing where all is right."""
+    wrong: list[str] = []
+    expected_codes = {"probe": EXIT_CODES[str(host.record["status"])]}
+    for name in ("install", "uname", "version", "probe", "tests"):
+        step, code = steps.get(name), expected_codes.get(name, 0)
+        if step is None:
+            wrong.append(f"  {name}: did not run")
+        elif step.code != code:
+            wrong.append(f"  {name}: exit code {step.code} instead of {code}")
+            wrong += [f"    {line}" for line in (step.out + step.err).splitlines()[-LAST_LINES:]]
+    if {"version", "probe", "uname"} <= steps.keys():
+        wrong += _definitions(host.headers, steps["version"].out)
+        kernel = steps["uname"].out.strip()
+        wrong += _differences({**host.record, "kernel": kernel}, steps["probe"])
+    return wrong
+
+
+def _definitions(headers: str, version: str) -> list[str]:
+    """Compare whose definitions were compiled in, which `kvmppc --version` tells."""
+    found = set(re.findall(r"\b(own|fallback|differs)\b", version))
+    if found == {headers}:
+        return []
+    return [f"  version: {version.strip()!r} instead of all {headers}"]
+
+
+def _differences(expected: Record, probe: Step) -> list[str]:
+    """Compare the record that was printed with the one expected, key by key."""
+    try:
+        got = json.loads(probe.out)
+    except ValueError:
+        got = None
+    if not isinstance(got, dict):
+        return [f"  probe: no JSON object: {probe.out!r}"]
+    wrong = [f"  probe: {key}: missing" for key in sorted(VARYING - got.keys())]
+    for key in sorted((expected.keys() | got.keys()) - VARYING):
+        if key not in expected:
+            wrong.append(f"  probe: {key}: unexpected: {got[key]!r}")
+        elif key not in got:
+            wrong.append(f"  probe: {key}: missing")
+        elif got[key] != expected[key] or type(got[key]) is not type(expected[key]):
+            wrong.append(f"  probe: {key}: {got[key]!r} instead of {expected[key]!r}")
+    return wrong

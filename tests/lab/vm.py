@@ -1,0 +1,174 @@
+"""One virtual machine of the lab, from QEMU's start to its end, and what it had to say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import tarfile
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.hosts import Host
+from tests.lab.images import GUEST, HEADER_FOLDERS, RESULT_DISK_SIZE, Cpio, Kernel, load_order
+from tests.lab.parts import LabError
+
+LAST_LINES = 25
+# What the init script loads, in two steps; what a kernel has built in is no module of it.
+MODULES = {
+    "disk": ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"],
+    "kvm": ["kvm", "kvm_hv"],
+}
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What is brought into a machine: the package, its tests, and a command in their place."""
+
+    sdist: Path
+    source: Path
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a machine is made of, ready in the cache."""
+
+    qemu: list[str]
+    kernel: Kernel
+    headers: Path
+    user_land: Path
+    root_disk: Path
+
+
+@dataclass(frozen=True)
+class Step:
+    """A program that ran in the machine: what it printed and how it ended."""
+
+    out: str
+    err: str
+    code: int
+
+
+class StoppedError(Exception):
+    """The machine was ended because the lab is to end."""
+
+
+def initrd(host: Host, parts: Parts, payload: Payload) -> bytes:
+    """Return the initrd that makes the machine into `host` and brings the payload."""
+    cpio = Cpio()
+    executable = stat.S_IFREG | 0o755
+    cpio.add("init", (GUEST / "init").read_bytes(), executable)
+    cpio.add("busybox", (parts.user_land / "usr/bin/busybox").read_bytes(), executable)
+    for group, wanted in MODULES.items():
+        modules = load_order(parts.kernel, wanted)
+        cpio.add(f"modules/{group}/order", "\n".join(modules).encode())
+        for name, data in modules.items():
+            cpio.add(f"modules/{group}/{name}.ko", data)
+    cpio.add("headers/folders", "\n".join(HEADER_FOLDERS).encode())
+    for folder in HEADER_FOLDERS:
+        cpio.add_tree(parts.headers / folder, f"headers/{folder}")
+    cpio.add("lab/name", host.name.encode())
+    cpio.add("lab/checks", (GUEST / "checks").read_bytes())
+    cpio.add("lab/command", payload.command.encode())
+    cpio.add(f"lab/sdist/{payload.sdist.name}", payload.sdist.read_bytes())
+    cpio.add("lab/twin", (host.twin or host.name).encode())
+    folders = ("tests/shared", "tests/kernel", *(["tests/unit"] if host.unit else []))
+    for folder in folders:
+        cpio.add_tree(payload.source / folder, f"lab/source/{folder}")
+    for file in ("pyproject.toml", "tests/conftest.py"):
+        if (payload.source / file).exists():
+            cpio.add(f"lab/source/{file}", (payload.source / file).read_bytes())
+    return cpio.close()
+
+
+def qemu_options(host: Host, parts: Parts, folder: Path) -> list[str]:
+    """Return QEMU's command line for `host`, with its initrd and result disk in `folder`."""
+    powernv = host.machine.startswith("powernv")
+    # QEMU's small open firmware starts the kernel at once; the other one takes 12 s for it.
+    machine = host.machine if powernv else f"{host.machine},x-vof=on"
+    options = ["-M", machine, "-cpu", host.cpu, "-smp", "1", "-m", "2G", "-no-reboot"]
+    # PowerNV is switched off by its service processor, which is one of QEMU's default devices.
+    options += ["-nic", "none"] if powernv else ["-nodefaults"]
+    options += ["-nographic", "-serial", "mon:stdio"]
+    options += ["-kernel", str(parts.kernel.vmlinuz), "-initrd", str(folder / "initrd")]
+    # Every system call under emulation pays for mitigations; a kernel that stumbles is to stop.
+    options += ["-append", "console=hvc0 quiet mitigations=off oops=panic panic=-1"]
+    disks = [f"file={parts.root_disk},snapshot=on", f"file={folder / 'result'}"]
+    for number, disk in enumerate(disks):
+        bus = f",bus=pcie.{number}" if powernv else ""
+        options += ["-drive", f"{disk},if=none,format=raw,id=disk{number}"]
+        options += ["-device", f"virtio-blk-pci,drive=disk{number}{bus}"]
+    return options
+
+
+def run(
+    host: Host, parts: Parts, payload: Payload, console: Path, limit: float, stop: threading.Event
+) -> dict[str, Step]:
+    """Boot `host` with the payload and return its steps by name.
+
+    LabError where the machine did not come to its end within `limit` seconds or left no result;
+    its message ends with the console's last lines. StoppedError where `stop` was set meanwhile.
+    """
+    with tempfile.TemporaryDirectory(prefix="kvmppc-lab-") as name:
+        folder = Path(name)
+        (folder / "initrd").write_bytes(initrd(host, parts, payload))
+        result = folder / "result"
+        with result.open("wb") as file:
+            file.truncate(RESULT_DISK_SIZE)
+        ended = _execute([*parts.qemu, *qemu_options(host, parts, folder)], console, limit, stop)
+        if not ended:
+            raise LabError(f"time limit of {limit:g} s reached\n{last_lines(console)}")
+        steps = _steps(result)
+    if not steps:
+        raise LabError(f"the machine ended without a result\n{last_lines(console)}")
+    return steps
+
+
+def _execute(command: list[str], console: Path, limit: float, stop: threading.Event) -> bool:
+    """Run `command` with its output in `console`; return whether it ended by itself in time."""
+    deadline = time.monotonic() + limit
+    # `timeout` ends QEMU even if the lab itself is killed and can no longer do so.
+    guarded = ["timeout", "--signal=KILL", str(limit + 5), *command]
+    with (
+        console.open("wb") as out,
+        subprocess.Popen(
+            guarded, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        ) as process,
+    ):
+        try:
+            while process.poll() is None and time.monotonic() < deadline:
+                if stop.wait(0.1):
+                    raise StoppedError
+            return process.returncode is not None
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _steps(result: Path) -> dict[str, Step]:
+    """Read the archive on the result disk; a disk that was not written to has no steps."""
+    try:
+        with tarfile.open(result) as archive:
+            files = {
+                member.name.rpartition("/")[2]: file.read().decode(errors="replace")
+                for member in archive
+                if (file := archive.extractfile(member)) is not None
+            }
+    except tarfile.TarError:
+        return {}
+    names = [name[:-3] for name in files if name.endswith(".rc")]
+    return {
+        name: Step(files[f"{name}.out"], files[f"{name}.err"], int(files[f"{name}.rc"]))
+        for name in names
+    }
+
+
+def last_lines(console: Path) -> str:
+    """Return the end of a console, indented."""
+    lines = console.read_text(errors="replace").replace("\r", "").splitlines()
+    return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
