@@ -20,10 +20,12 @@ import tempfile
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 from tests.lab.hosts import HEADERS, HOSTS, KERNELS, Host
-from tests.lab.images import Images
+from tests.lab.images import Images, Kernel
+from tests.lab.kernels.build import build
 from tests.lab.parts import LabError, need_tools
 from tests.lab.verdict import problems
 from tests.lab.vm import Parts, Payload, Step, StoppedError, last_lines, run
@@ -54,18 +56,25 @@ class Lab:
             if self.stop.is_set():
                 raise StoppedError
             say(f"{host.name}: preparing")
-            source = KERNELS[host.kernel]
             parts = Parts(
                 qemu=self.images.qemu(),
-                kernel=self.images.kernel(
-                    host.kernel, source.suites, source.flavour, source.oldest
-                ),
+                kernel=self.kernel(host),
                 headers=self.images.headers(host.headers, HEADERS[host.headers]),
                 user_land=self.images.user_land(),
                 root_disk=self.images.root_disk(),
             )
         say(f"{host.name}: booting")
         return run(host, parts, self.payload, self.console(host), self.limit, self.stop)
+
+    def kernel(self, host: Host) -> Kernel:
+        """Return the kernel of `host`, with the kvm.ko that is built for it in its place."""
+        source = KERNELS[host.kernel]
+        kernel = self.images.kernel(host.kernel, source.suites, source.flavour, source.oldest)
+        if not host.kvm:
+            return kernel
+        release = kernel.vmlinuz.parent.name
+        module = build(self.images, release, source.suites, host.kvm)
+        return replace(kernel, modules={**kernel.modules, "kvm": module})
 
     def console(self, host: Host) -> Path:
         """Return where the console of `host` is written."""

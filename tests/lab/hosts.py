@@ -43,6 +43,8 @@ class Host:
         record: what `kvmppc probe --json` must print, but for what varies.
         kernel: in KERNELS.
         headers: in HEADERS, for building the package there.
+        kvm: the variant of kvm.ko that is built for it (tests/lab/kernels); Debian's own where
+            it is not said.
         twin: the simulated host whose kernel must answer every call as this one does; the
             same name where it is not said.
         unit: whether the package's unit tests, which ask no kernel, run there too.
@@ -55,6 +57,7 @@ class Host:
     record: Record
     kernel: str = "linux-7.3"
     headers: str = "own"
+    kvm: str = ""
     twin: str = ""
     unit: bool = False
     default: bool = True
@@ -84,6 +87,11 @@ def record(physical: str, effective: str, answer: Record, platform: str = "kvm")
         "modes": [],
         **answer,
     }
+
+
+def patched(answer: Record) -> Record:
+    """Return an answer as a kernel of patch-v4 gives it."""
+    return {**answer, "revision": "patch-v4"}
 
 
 def granted(reason: str, *modes: str) -> Record:
@@ -123,6 +131,24 @@ BARE_METAL: Record = {
     "status": "unsupported",
     "reason": "This is bare metal (PowerNV): guests are not nested, the question does not arise.",
     "remedy": "Nothing: guests here can be given what the processor itself can do.",
+}
+NO_OPERATION: Record = {
+    "capability": 1,
+    "revision": "linux-7.3",
+    "status": "unsupported",
+    "errno": "ENOTTY",
+    "reason": "KVM_PPC_GET_COMPAT_CAPS: This VM's backend cannot tell: "
+    "it does not have the operation.",
+    "remedy": "Use the HV backend (module kvm_hv) on a kernel from Linux 7.3 on.",
+}
+REFUSED: Record = {
+    "capability": 1,
+    "revision": "linux-7.3",
+    "status": "error",
+    "errno": "EINVAL",
+    "reason": "KVM_PPC_GET_COMPAT_CAPS: The kernel could not get the capabilities from its "
+    "hypervisor, or could not map them.",
+    "remedy": "dmesg may say why; a newer kernel or firmware may know this processor.",
 }
 NO_NESTING: Record = {
     "status": "unavailable",
@@ -243,4 +269,47 @@ HOSTS = [
         twin="linux-6.12",
     ),
     Host("no-nesting", "pseries", "power10", record("power10", "power10", NO_NESTING)),
+    Host(
+        "patch-v4",
+        V2,
+        "power10",
+        record("power10", "power10", patched(granted(NEGOTIATED, *P10))),
+        kvm="patch-v4",
+    ),
+    Host(
+        "patch-v4-strict",
+        V2,
+        "power10",
+        record("power10", "power10", patched(granted(NEGOTIATED, *P10))),
+        kvm="patch-v4-strict",
+    ),
+    Host(
+        "future",
+        V2,
+        "power11",
+        record(
+            "power11",
+            "power11",
+            {
+                **granted(NEGOTIATED, *P11),
+                "compat_capabilities": "0x7800000000000000",
+                "unknown_bits": "0x800000000000000",
+            },
+        ),
+        kvm="future",
+    ),
+    Host(
+        "no-operation",
+        V2,
+        "power10",
+        record("power10", "power10", NO_OPERATION),
+        kvm="no-operation",
+    ),
+    Host(
+        "backend-refuses",
+        V2,
+        "power10",
+        record("power10", "power10", REFUSED),
+        kvm="backend-refuses",
+    ),
 ]

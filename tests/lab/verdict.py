@@ -11,7 +11,7 @@ from tests.lab.vm import LAST_LINES, Step
 
 # These keys differ from run to run; the kernel is compared with what uname says.
 VARYING = {"version", "hostname", "time"}
-EXIT_CODES = {"known": 0, "hint": 3, "unsupported": 3, "unavailable": 3}
+EXIT_CODES = {"known": 0, "hint": 3, "unsupported": 3, "unavailable": 3, "error": 3}
 
 
 def problems(host: Host, steps: Mapping[str, Step]) -> list[str]:
