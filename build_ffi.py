@@ -38,7 +38,7 @@ def declarations(header: str) -> str:
 
 
 def module(name: str, source: str, *headers: str) -> FFI:
-    """Describes one extension module: its name, its C file, and the headers it shows to Python."""
+    """Describes one extension module: its name, its kernel's C file, and the headers it shows."""
     ffi = FFI()
     for header in headers:
         ffi.cdef(declarations(header))
@@ -46,7 +46,7 @@ def module(name: str, source: str, *headers: str) -> FFI:
     ffi.set_source(
         name,
         "\n".join(f'#include "{header}"' for header in ("kvm_uapi.h", *headers)),
-        sources=[f"csrc/{source}"],
+        sources=[f"csrc/{source}", "csrc/bench.c"],
         include_dirs=["csrc"],
         depends=sorted(f"csrc/{path.name}" for path in (HERE / "csrc").iterdir()),
         extra_compile_args=["-fvisibility=hidden"],
@@ -54,5 +54,5 @@ def module(name: str, source: str, *headers: str) -> FFI:
     return ffi
 
 
-native = module("kvmppc._native", "kvmppc.c", "kvmppc.h")
-simhost = module("kvmppc._simhost", "simhost.c", "kvmppc.h", "simhost.h")
+native = module("kvmppc._native", "kvmppc.c", "kvmppc.h", "bench.h")
+simhost = module("kvmppc._simhost", "simhost.c", "kvmppc.h", "bench.h", "simhost.h")

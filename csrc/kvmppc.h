@@ -20,6 +20,10 @@ enum kvmppc_revision {
 	KVMPPC_REVISION_PATCH_V4,
 };
 
+/* How the fast questions pack two numbers into one small one: docs/performance.md tells why. */
+#define KVMPPC_PACKED_BITS 10         /* of the capability, below the descriptor */
+#define KVMPPC_PLAIN_SHIFT 56         /* of the capabilities in a plain answer */
+
 struct kvmppc_answer {
 	int error;                    /* 0 or a negative errno; with an error only size may mean something */
 	int valid;                    /* whether the returned size covers compat_capabilities */
@@ -31,11 +35,12 @@ struct kvmppc_answer {
 int kvmppc_open(const char *path);
 int kvmppc_get_api_version(int kvm_fd);
 int kvmppc_check_extension(int fd, unsigned int capability);
+int kvmppc_check_packed(int question);
 int kvmppc_create_vm(int kvm_fd);
 int kvmppc_get_revision(int fd);
 struct kvmppc_answer kvmppc_get_compat_caps(int vm_fd, int revision);
-int64_t kvmppc_ask_linux_7_3(int vm_fd);
-int64_t kvmppc_ask_patch_v4(int vm_fd);
+int kvmppc_ask_linux_7_3(int vm_fd);
+int kvmppc_ask_patch_v4(int vm_fd);
 /* cdef ends */
 
 #endif

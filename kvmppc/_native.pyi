@@ -1,5 +1,7 @@
 # What build_ffi.py compiles, for type checkers.
 
+from collections.abc import Sequence
+
 class Answer:
     error: int
     valid: int
@@ -7,10 +9,20 @@ class Answer:
     flags: int
     compat_capabilities: int
 
+class Bench:
+    error: int
+    calls: int
+    nanoseconds: int
+    longest: int
+    counts: Sequence[int]
+
 class Lib:
     KVMPPC_REVISION_NONE: int
     KVMPPC_REVISION_LINUX_7_3: int
     KVMPPC_REVISION_PATCH_V4: int
+    KVMPPC_PACKED_BITS: int
+    KVMPPC_PLAIN_SHIFT: int
+    KVMPPC_BENCH_BUCKETS: int
     KVMPPC_CAP_LINUX_7_3: int
     KVMPPC_CAP_PATCH_V4: int
     KVMPPC_GET_LINUX_7_3: int
@@ -30,10 +42,14 @@ class Lib:
     def kvmppc_open(self, path: bytes) -> int: ...
     def kvmppc_get_api_version(self, kvm_fd: int) -> int: ...
     def kvmppc_check_extension(self, fd: int, capability: int) -> int: ...
+    def kvmppc_check_packed(self, question: int) -> int: ...
     def kvmppc_create_vm(self, kvm_fd: int) -> int: ...
     def kvmppc_get_revision(self, fd: int) -> int: ...
     def kvmppc_get_compat_caps(self, vm_fd: int, revision: int) -> Answer: ...
     def kvmppc_ask_linux_7_3(self, vm_fd: int) -> int: ...
     def kvmppc_ask_patch_v4(self, vm_fd: int) -> int: ...
+    def kvmppc_bench_timed(self, fd: int, revision: int, calls: int, nanoseconds: int) -> Bench: ...
+    def kvmppc_bench_floor(self, fd: int, revision: int, calls: int) -> Bench: ...
+    def kvmppc_bench_start(self, bucket: int) -> int: ...
 
 lib: Lib

@@ -52,14 +52,21 @@ _REVISIONS = {
     _native_lib.KVMPPC_REVISION_PATCH_V4: Revision.PATCH_V4,
 }
 
-# Answers seen before, by revision and mask, so that a loop looks a value up instead of making it.
-# A host has one answer; the bound is for programs that see many (tests, simulations).
+# Answers seen before, by revision and the mask's upper bits, so that a loop looks a value up
+# instead of making it. A host has one answer; the bound is for programs that see many (tests,
+# simulations).
 _answers: dict[Revision | None, dict[int, CompatCaps]] = {
     None: {},
     Revision.LINUX_7_3: {},
     Revision.PATCH_V4: {},
 }
 _ANSWERS_KEPT = 64
+_PLAIN_SHIFT = _native_lib.KVMPPC_PLAIN_SHIFT
+
+# Capabilities whose question a handle keeps, and how large the two numbers in it may be.
+_ASKS_KEPT = 64
+_PACKED_BITS = _native_lib.KVMPPC_PACKED_BITS
+_PACKED_FD = 1 << (30 - _PACKED_BITS)
 
 _kernel = Kernel(_native_lib, "")
 
@@ -78,14 +85,16 @@ class _Handle:
     """What Kvm and Vm have in common: a descriptor, and the capability question."""
 
     # _owned holds the descriptor if it is ours to close. A list, because pop() lets exactly one
-    # of several threads have it, with and without a GIL.
-    __slots__ = ("__weakref__", "_check", "_fd", "_lib", "_owned")
+    # of several threads have it, with and without a GIL. _asks has the questions asked before,
+    # by capability, as the numbers that they are asked by: descriptor and capability in one.
+    __slots__ = ("__weakref__", "_asks", "_check", "_fd", "_lib", "_owned")
 
     def __init__(self, lib: Lib, fd: int, own: bool) -> None:
         self._owned = [fd] if own else []
         self._fd = fd
         self._lib = lib
-        self._check = lib.kvmppc_check_extension
+        self._check = lib.kvmppc_check_packed
+        self._asks: dict[int, int] = {}
 
     def fileno(self) -> int:
         """The descriptor's number, still owned by the handle. Raises ClosedError if closed."""
@@ -100,7 +109,9 @@ class _Handle:
 
     def close(self) -> None:
         """Gives the descriptor back; a borrowed one is only forgotten. May be called again."""
+        # In this order: see _check_in_full.
         self._fd = -1
+        self._asks = {}
         try:
             fd = self._owned.pop()
         except IndexError:
@@ -119,14 +130,36 @@ class _Handle:
             ClosedError: the handle is closed.
             ValueError: the number does not fit.
         """
+        # A variable, because CPython 3.11 calls one faster than an attribute with slots.
+        check = self._check
         try:
-            result = self._check(self._fd, capability)
+            result = check(self._asks[capability])
+            if result >= 0:
+                return result
+        except KeyError:
+            pass
+        return self._check_in_full(capability)
+
+    def _check_in_full(self, capability: int) -> int:
+        """The first question for each capability, one that was refused, and one when closed.
+
+        Asks, raises what there is to raise, and keeps the question. Takes the dict before the
+        descriptor, since close() replaces them the other way round: a question with a
+        descriptor that is about to be closed goes into a dict that nobody looks at any more.
+        """
+        asks = self._asks
+        fd = self._fd
+        try:
+            result = self._lib.kvmppc_check_extension(fd, capability)
         except OverflowError:
             raise ValueError(
                 f"not a capability, a number from 0 to 2**32 - 1: {capability}"
             ) from None
         if result < 0:
             raise self._refusal(-result, "KVM_CHECK_EXTENSION")
+        fits = isinstance(capability, int) and capability >> _PACKED_BITS == 0 and fd < _PACKED_FD
+        if fits and len(asks) < _ASKS_KEPT:
+            asks[capability] = fd << _PACKED_BITS | capability
         return result
 
     def get_revision(self) -> Revision | None:
@@ -313,18 +346,19 @@ class Vm(_Handle):
             KvmError: EFAULT, EIO (a VM of another process), EBADF.
             ClosedError: the handle is closed.
         """
+        ask = self._ask
         try:
-            return self._answers[self._ask(self._fd)]
+            return self._answers[ask(self._fd)]
         except KeyError:
-            return self._get_in_full()
+            pass
+        return self._get_in_full()
 
     def _get_in_full(self) -> CompatCaps:
         """The first answer of its kind, and every one that is more than a plain mask."""
         operation = "KVM_PPC_GET_COMPAT_CAPS"
         if self._revision is None or self._fd < 0:
             raise self._refusal(errno.ENOTTY, operation)
-        number = next(key for key, value in _REVISIONS.items() if value is self._revision)
-        answer = self._lib.kvmppc_get_compat_caps(self._fd, number)
+        answer = self._lib.kvmppc_get_compat_caps(self._fd, revision_number(self._revision))
         if answer.error:
             raise self._refusal(-answer.error, operation)
         if not answer.valid:
@@ -340,11 +374,21 @@ class Vm(_Handle):
             size=answer.size,
             revision=self._revision,
         )
-        if caps == CompatCaps(caps.compat_capabilities, revision=self._revision) and (
-            len(self._answers) < _ANSWERS_KEPT
-        ):
-            self._answers[caps.compat_capabilities] = caps
+        upper = caps.compat_capabilities >> _PLAIN_SHIFT
+        plain = CompatCaps(upper << _PLAIN_SHIFT, revision=self._revision)
+        if caps == plain and len(self._answers) < _ANSWERS_KEPT:
+            self._answers[upper] = caps
         return caps
+
+
+def revision_number(revision: Revision) -> int:
+    """The number by which the compiled module knows a revision."""
+    return next(number for number, value in _REVISIONS.items() if value is revision)
+
+
+def compiled(handle: Kvm | Vm) -> Lib:
+    """The compiled module that a handle asks through, for kvmppc.measure."""
+    return handle._lib
 
 
 def header_definitions() -> tuple[tuple[str, str], ...]:
