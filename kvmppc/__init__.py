@@ -9,6 +9,14 @@
 """
 
 from kvmppc._version import __version__
+from kvmppc.advice import (
+    AdviceError,
+    NoAnswerError,
+    NotGrantedError,
+    choose_mode,
+    libvirt_cpu,
+    qemu_option,
+)
 from kvmppc.errors import (
     ApiVersionError,
     ClosedError,
@@ -29,6 +37,7 @@ from kvmppc.record import RecordError
 from kvmppc.report import HostReport, probe
 
 __all__ = [
+    "AdviceError",
     "ApiVersionError",
     "Cap",
     "ClosedError",
@@ -40,7 +49,9 @@ __all__ = [
     "InvalidError",
     "Kvm",
     "KvmError",
+    "NoAnswerError",
     "NoModuleError",
+    "NotGrantedError",
     "NotKvmDeviceError",
     "ProtocolError",
     "RecordError",
@@ -50,5 +61,8 @@ __all__ = [
     "Vm",
     "VmCreationError",
     "__version__",
+    "choose_mode",
+    "libvirt_cpu",
     "probe",
+    "qemu_option",
 ]

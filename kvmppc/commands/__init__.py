@@ -7,6 +7,12 @@ which returns the exit code. ``run`` raises UsageError for words that make no se
 # In the order that --help lists them; the first is what kvmppc without a command does.
 SUMMARIES = {
     "probe": "ask this host which processor modes nested guests can be given",
+    "advise": "print what to tell QEMU or libvirt, so that a guest is given a granted mode",
+    "check": "tell whether a host grants what a libvirt domain asks for",
+    "decode": "explain a compat_capabilities mask, a cpu-version or a PVR",
+    "doctor": "go from the processor to the answer step by step, and say what is wrong",
+    "baseline": "tell which modes all hosts of a fleet grant, from their records",
+    "bench": "measure how long asking takes, in C and through Python",
     "hosts": "list the simulated hosts",
 }
 

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 
 from kvmppc.commands import UsageError
-from kvmppc.report import probe
+from kvmppc.modes import CpuMode
+from kvmppc.output import printable
+from kvmppc.record import RecordError
+from kvmppc.report import HostReport, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from kvmppc.report import HostReport
+
+DEVICE = "/dev/kvm"
+
+# Bytes. A record has about 900; what is much longer is some other file.
+_RECORD_LIMIT = 1 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds --device and --simulate."""
     parser.add_argument(
-        "--device", type=_device, default="/dev/kvm", metavar="PATH", help="default: %(default)s"
+        "--device", type=_device, default=DEVICE, metavar="PATH", help="default: %(default)s"
     )
     parser.add_argument(
         "--simulate", metavar="NAME", help="ask a simulated host; kvmppc hosts lists them"
@@ -57,3 +65,60 @@ def exit_code(report: HostReport) -> int:
     if report.status == "known":
         return 0 if report.modes else 1
     return 4 if report.status == "denied" else 3
+
+
+def mode_named(name: str) -> CpuMode:
+    """A mode by any spelling of its name, for argparse."""
+    try:
+        return CpuMode(name)
+    except ValueError:
+        names = ", ".join(map(str, CpuMode))
+        raise argparse.ArgumentTypeError(f"{name!a} is no mode; there are {names}") from None
+
+
+def add_report_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds --report, which stands in for asking."""
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="do not ask, but read the host's record (kvmppc probe --json); - for standard input",
+    )
+
+
+def ask_or_read(arguments: argparse.Namespace) -> HostReport:
+    """The report of the host that is asked, or of the record that was named instead."""
+    if arguments.report is None:
+        return ask(arguments)
+    if arguments.simulate is not None or arguments.device != DEVICE:
+        raise UsageError("--report asks no host: leave --simulate and --device out")
+    data = read_input(arguments.report, _RECORD_LIMIT)
+    try:
+        return HostReport.from_json(data)
+    except RecordError as error:
+        raise UsageError(printable(f"{input_name(arguments.report)}: {error}")) from None
+
+
+def read_input(path: str, limit: int) -> bytes:
+    """A whole file, or standard input for "-", of up to a number of bytes."""
+    try:
+        if path == "-":
+            data = b"" if sys.stdin is None else sys.stdin.buffer.read(limit + 1)
+        else:
+            with open(path, "rb") as file:
+                data = file.read(limit + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(printable(f"{input_name(path)}: {reason}")) from None
+    if len(data) > limit:
+        raise UsageError(printable(f"{input_name(path)}: longer than {limit} bytes"))
+    return data
+
+
+def input_name(path: str) -> str:
+    """What a file is called in a message."""
+    return "standard input" if path == "-" else path
+
+
+def tell(text: str) -> None:
+    """A line on standard error, which may have text from a host or a file in it."""
+    print(f"kvmppc: {printable(text)}", file=sys.stderr)

@@ -1,0 +1,96 @@
+"""kvmppc check: tells whether a host grants what a libvirt domain asks for."""
+
+from __future__ import annotations
+
+import sys
+
+from kvmppc.advice import AdviceError, NotGrantedError, choose_mode, libvirt_cpu
+from kvmppc.commands import UsageError, asking
+from kvmppc.domain import SIZE_LIMIT, Domain, DomainError
+from kvmppc.output import printable
+from kvmppc.verdict import check_domain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from kvmppc.modes import CpuMode
+    from kvmppc.report import HostReport
+    from kvmppc.verdict import Verdict
+
+DESCRIPTION = """\
+Tells whether this host grants what a libvirt domain asks for, and if not, what to write
+instead. With --fix, prints the domain with the mode put in.
+"""
+EPILOG = """\
+exit codes:
+  0  yes; with --fix: what was printed is granted
+  1  no, and what to write instead was printed; with --fix: no mode can be put in
+  2  not a libvirt domain, or the command was not understood
+  3  it cannot be told: no answer, a hint only, permission denied, or a domain that is not
+     for pseries; with --fix: nothing was printed
+
+The answer is about QEMU before 11.2, which asks the kernel for nothing itself.
+"""
+_CODES = {"yes": 0, "no": 1, "unknown": 3}
+_WORDS = {"yes": "yes", "no": "no", "unknown": "cannot tell"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Says which words the command takes."""
+    parser.add_argument(
+        "domain", metavar="DOMAIN.xml", help="virsh dumpxml GUEST; - for standard input"
+    )
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="print the domain, with the mode put in where it asks for one that is not granted",
+    )
+    parser.add_argument(
+        "--mode",
+        type=asking.mode_named,
+        metavar="MODE",
+        help="with --fix: put in this mode, also where another one is granted",
+    )
+    asking.add_report_argument(parser)
+    asking.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Reads, asks, and prints the verdict or the domain."""
+    if arguments.domain == "-" and arguments.report == "-":
+        raise UsageError("the domain and the record cannot both come from standard input")
+    if arguments.mode is not None and not arguments.fix:
+        raise UsageError("--mode is what --fix puts in: give --fix too")
+    data = asking.read_input(arguments.domain, SIZE_LIMIT)
+    try:
+        domain = Domain(data)
+    except DomainError as error:
+        name = asking.input_name(arguments.domain)
+        raise UsageError(printable(f"{name} is not a libvirt domain: {error}")) from None
+    report = asking.ask_or_read(arguments)
+    verdict = check_domain(domain, report)
+    if arguments.fix:
+        return _fix(domain, report, verdict, arguments.mode)
+    print(printable(f"{_WORDS[verdict.answer]}: {verdict.reason}"))
+    if verdict.mode is not None:
+        print(f"write instead: {libvirt_cpu(verdict.mode)}")
+    return _CODES[verdict.answer]
+
+
+def _fix(domain: Domain, report: HostReport, verdict: Verdict, wanted: CpuMode | None) -> int:
+    """Prints the domain with a granted mode in it, and says on standard error what was done."""
+    mode = verdict.mode
+    if verdict.answer == "unknown" or (verdict.answer == "no" and mode is None):
+        asking.tell(f"{_WORDS[verdict.answer]}: {verdict.reason}")
+        return _CODES[verdict.answer]
+    if wanted is not None:
+        try:
+            mode = choose_mode(report, wanted)
+        except AdviceError as error:
+            asking.tell(str(error))
+            return 1 if isinstance(error, NotGrantedError) else 3
+    done = "nothing to put in" if mode is None else f"put in {mode}"
+    asking.tell(f"{done}. {verdict.reason}")
+    sys.stdout.buffer.write(domain.data if mode is None else domain.with_mode(mode))
+    return 0

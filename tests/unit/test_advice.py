@@ -1,0 +1,133 @@
+"""Advice: which mode a guest is given, and in which words."""
+
+import pickle
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kvmppc
+from kvmppc import CpuMode, HostReport, NoAnswerError, NotGrantedError
+from kvmppc.modes import modes_of, unknown_bits_of
+from kvmppc.testing import simulated_host, simulated_hosts
+
+
+def report_of(name):
+    with simulated_host(name):
+        return kvmppc.probe()
+
+
+def report_granting(mask):
+    """A report of a host whose kernel answered with any mask."""
+    record = report_of("power10").to_dict()
+    modes = [str(mode) for mode in modes_of(mask)]
+    record["compat_capabilities"] = f"{mask:#018x}"
+    record["modes"] = modes
+    record["newest"] = modes[-1] if modes else None
+    record["unknown_bits"] = f"{unknown_bits_of(mask):#x}"
+    return HostReport.from_dict(record)
+
+
+def test_the_newest_granted_mode_is_chosen():
+    assert kvmppc.choose_mode(report_of("power11-as-power10")) is CpuMode.POWER10
+    assert kvmppc.choose_mode(report_of("powervm-power11")) is CpuMode.POWER11
+
+
+@pytest.mark.parametrize("wanted", ["power9", "POWER9", CpuMode.POWER9])
+def test_a_wanted_mode_is_chosen_if_it_is_granted(wanted):
+    assert kvmppc.choose_mode(report_of("power10"), wanted) is CpuMode.POWER9
+
+
+def test_a_mode_that_is_not_granted_is_refused_with_the_list_of_what_is():
+    with pytest.raises(NotGrantedError, match=r"does not grant power11; it grants power9, power10"):
+        kvmppc.choose_mode(report_of("power11-as-power10"), "power11")
+
+
+def test_modes_need_not_be_cumulative():
+    with pytest.raises(NotGrantedError) as caught:
+        kvmppc.choose_mode(report_of("powervm-power11"), "power9")
+    assert caught.value.wanted is CpuMode.POWER9
+    assert caught.value.granted == (CpuMode.POWER10, CpuMode.POWER11)
+
+
+def test_a_name_of_no_mode_is_a_value_error():
+    with pytest.raises(ValueError, match="power8"):
+        kvmppc.choose_mode(report_of("power10"), "power8")
+
+
+def test_a_hint_is_no_advice_without_consent():
+    report = report_of("linux-6.12")
+    with pytest.raises(NoAnswerError, match="hint"):
+        kvmppc.choose_mode(report)
+    assert kvmppc.choose_mode(report, accept_hint=True) is CpuMode.POWER10
+
+
+def test_a_hint_grants_no_other_mode_than_its_own():
+    with pytest.raises(NotGrantedError, match=r"power10 \(a hint\)"):
+        kvmppc.choose_mode(report_of("linux-6.12"), "power9", accept_hint=True)
+
+
+@pytest.mark.parametrize("name", ["no-device", "no-permission", "powernv10", "patch-v4-short"])
+def test_where_there_is_no_answer_there_is_no_advice(name):
+    report = report_of(name)
+    with pytest.raises(NoAnswerError) as caught:
+        kvmppc.choose_mode(report, accept_hint=True)
+    assert report.status in str(caught.value)
+    assert report.reason in str(caught.value)
+
+
+def test_bits_of_no_known_mode_are_told_raw():
+    with pytest.raises(NotGrantedError, match=r"none that is known here, and 0x8000000000000000"):
+        kvmppc.choose_mode(report_granting(1 << 63))
+
+
+@given(st.integers(0, 2**64 - 1), st.sampled_from([None, *CpuMode]))
+def test_a_mode_is_only_ever_chosen_from_those_granted(mask, wanted):
+    report = report_granting(mask)
+    try:
+        mode = kvmppc.choose_mode(report, wanted)
+    except NotGrantedError:
+        assert wanted not in report.modes
+        assert wanted is not None or not report.modes
+    else:
+        assert mask & mode.bit
+        assert wanted in (None, mode)
+
+
+@pytest.mark.parametrize("host", [host.name for host in simulated_hosts()])
+def test_all_simulated_hosts_are_advised_or_told_why_not(host):
+    report = report_of(host)
+    if report.status == "known":
+        assert kvmppc.choose_mode(report) is report.newest
+    else:
+        with pytest.raises(NoAnswerError, match=report.status):
+            kvmppc.choose_mode(report)
+
+
+@pytest.mark.parametrize("mode", CpuMode)
+def test_qemu_gets_exactly_a_machine_option(mode):
+    assert kvmppc.qemu_option(mode) == f"-machine pseries,max-cpu-compat={mode.value}"
+
+
+@pytest.mark.parametrize("mode", CpuMode)
+def test_libvirt_gets_exactly_a_cpu_element(mode):
+    expected = f"<cpu mode='host-model' check='none'><model>{mode.value}</model></cpu>"
+    assert kvmppc.libvirt_cpu(mode) == expected
+
+
+def test_the_errors_can_be_pickled():
+    with pytest.raises(NotGrantedError) as caught:
+        kvmppc.choose_mode(report_of("power9"), "power11")
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.wanted) == (str(caught.value), CpuMode.POWER11)
+
+
+def test_nobody_pays_for_xml_who_does_not_use_it():
+    code = (
+        "import sys; before = set(sys.modules); import kvmppc; "
+        "print({'xml', 're', 'kvmppc.domain'} & set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-Ic", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("set()\n", "")

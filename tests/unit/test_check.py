@@ -1,0 +1,192 @@
+"""kvmppc check, as people and scripts use it."""
+
+import io
+import json
+import platform
+
+import pytest
+
+import kvmppc
+from kvmppc.cli import main
+from kvmppc.testing import simulated_host
+
+FIXED = "<cpu mode='host-model' check='none'><model>power10</model></cpu>"
+
+
+def domain(cpu, kind="kvm", arch="ppc64le"):
+    os = f"<os><type arch='{arch}'>hvm</type></os>"
+    return f"<domain type='{kind}'>\r\n\t{os}\r\n\t{cpu}\r\n</domain>".encode()
+
+
+PASSTHROUGH = domain("<cpu mode='host-passthrough'/>")
+GRANTED = domain("<cpu mode='host-model'><model>power9</model></cpu>")
+
+
+@pytest.fixture
+def check(monkeypatch):
+    """Runs the command with a domain on standard input; argparse leaves by SystemExit."""
+
+    def run(data, *words, host="power11-as-power10"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        simulated = ["--simulate", host] if host else []
+        try:
+            return main(["check", "-", *simulated, *words])
+        except SystemExit as stop:
+            return stop.code
+
+    return run
+
+
+def test_yes_exits_0(check, capsys):
+    assert check(GRANTED) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("yes: The domain asks for the mode 'power9'.")
+    assert (out.count("\n"), err) == (1, "")
+
+
+def test_no_exits_1_and_says_what_to_write_instead(check, capsys):
+    assert check(PASSTHROUGH) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("no: The domain has host-passthrough")
+    assert out.endswith(f"\nwrite instead: {FIXED}\n")
+    assert err == ""
+
+
+@pytest.mark.parametrize("data", [b"", b"<network/>", b"<!DOCTYPE domain><domain/>", b"\0"])
+def test_what_is_no_domain_exits_2(data, check, capsys):
+    assert check(data) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("kvmppc: standard input is not a libvirt domain: ")
+
+
+@pytest.mark.parametrize("host", ["linux-6.12", "no-device", "no-permission", "no-nesting"])
+def test_a_host_that_cannot_tell_exits_3(host, check, capsys):
+    assert check(GRANTED, host=host) == 3
+    assert capsys.readouterr().out.startswith("cannot tell: Host ")
+
+
+@pytest.mark.skipif(platform.machine().startswith("ppc64"), reason="this is an IBM Power machine")
+def test_a_machine_that_is_no_power_host_exits_3(check, capsys):
+    assert check(GRANTED, host=None) == 3
+    assert capsys.readouterr().out.startswith("cannot tell: Host ")
+
+
+def test_a_domain_for_another_architecture_exits_3(check, capsys):
+    assert check(domain("", arch="x86_64")) == 3
+    assert "only ppc64 has modes" in capsys.readouterr().out
+
+
+def test_a_file_is_read_and_one_that_cannot_be_is_named(tmp_path, capsys):
+    path = tmp_path / "guest.xml"
+    path.write_bytes(GRANTED)
+    assert main(["check", str(path), "--simulate", "power9"]) == 0
+    capsys.readouterr()
+    assert main(["check", str(tmp_path / "none"), "--simulate", "power9"]) == 2
+    assert capsys.readouterr().err == f"kvmppc: {tmp_path / 'none'}: No such file or directory\n"
+
+
+def test_a_file_beyond_the_limit_is_not_read_to_its_end(capsys):
+    assert main(["check", "/dev/zero", "--simulate", "power9"]) == 2
+    assert capsys.readouterr().err == "kvmppc: /dev/zero: longer than 4194304 bytes\n"
+
+
+def test_another_host_is_checked_by_its_record(check, tmp_path, capsys):
+    path = tmp_path / "record.json"
+    with simulated_host("powervm-power11"):
+        path.write_text(kvmppc.probe().to_json())
+    assert check(GRANTED, "--report", str(path), host=None) == 1
+    assert "Host powervm-power11 grants power10, power11." in capsys.readouterr().out
+
+
+def test_what_files_say_cannot_reach_the_terminal_raw(check, tmp_path, capsys):
+    path = tmp_path / "record.json"
+    with simulated_host("power9"):
+        record = {**kvmppc.probe().to_dict(), "hostname": "\x1b[31mhost\u202e"}
+    path.write_text(json.dumps(record))
+    check(
+        domain("<cpu mode='host-model'><model>&#x9b;31m</model></cpu>"),
+        "--report",
+        str(path),
+        host=None,
+    )
+    out = capsys.readouterr().out
+    assert all(line.isprintable() for line in out.splitlines())
+    assert r"\x9b31m" in out
+    assert r"\x1b[31mhost\u202e" in out
+
+
+# --fix
+
+
+def test_fix_prints_the_domain_with_the_mode_put_in_and_all_other_bytes_as_they_were(
+    check, capfdbinary
+):
+    assert check(PASSTHROUGH, "--fix") == 0
+    out, err = capfdbinary.readouterr()
+    assert out == PASSTHROUGH.replace(b"<cpu mode='host-passthrough'/>", FIXED.encode())
+    assert err.startswith(b"kvmppc: put in power10. ")
+
+
+def test_what_fix_prints_is_granted(check, capfdbinary):
+    check(PASSTHROUGH, "--fix")
+    assert check(capfdbinary.readouterr().out) == 0
+
+
+def test_fix_leaves_a_domain_alone_that_is_granted(check, capfdbinary):
+    assert check(GRANTED, "--fix") == 0
+    out, err = capfdbinary.readouterr()
+    assert out == GRANTED
+    assert err.startswith(b"kvmppc: nothing to put in. ")
+
+
+def test_fix_puts_in_a_wanted_mode_also_where_another_one_is_granted(check, capfdbinary):
+    assert check(GRANTED, "--fix", "--mode", "power10") == 0
+    out = capfdbinary.readouterr().out
+    assert out == domain("<cpu mode='host-model' check='none'><model>power10</model></cpu>")
+
+
+@pytest.mark.parametrize(
+    ("data", "host", "words", "code"),
+    [
+        (PASSTHROUGH, "power11-as-power10", ["--mode", "power11"], 1),
+        (PASSTHROUGH, "linux-6.12", [], 3),
+        (PASSTHROUGH, "no-permission", ["--mode", "power9"], 3),
+        (domain("", arch="x86_64"), "power9", ["--mode", "power9"], 3),
+        (domain("", kind="qemu"), "no-device", ["--mode", "power9"], 3),
+        (b"<network/>", "power9", [], 2),
+    ],
+)
+def test_where_nothing_can_be_put_in_fix_prints_nothing(data, host, words, code, check, capsys):
+    assert check(data, "--fix", *words, host=host) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("kvmppc: ")
+
+
+def test_fix_has_nothing_to_put_in_where_the_host_grants_nothing(check, tmp_path, capsys):
+    path = tmp_path / "record.json"
+    with simulated_host("power9"):
+        record = kvmppc.probe().to_dict()
+    record.update(compat_capabilities="0x0", modes=[], newest=None, unknown_bits="0x0")
+    path.write_text(json.dumps(record))
+    assert check(PASSTHROUGH, "--report", str(path), host=None) == 1
+    assert "write instead" not in capsys.readouterr().out
+    assert check(PASSTHROUGH, "--fix", "--report", str(path), host=None) == 1
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--report", "-"], "cannot both come from standard input"),
+        (["--mode", "power9"], "give --fix too"),
+        (["--fix", "--mode", "power8"], "'power8' is no mode"),
+        (["extra"], "unrecognized arguments"),
+    ],
+)
+def test_words_that_make_no_sense_exit_2(words, message, check, capsys):
+    assert check(GRANTED, *words, host=None) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err

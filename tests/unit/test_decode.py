@@ -1,0 +1,157 @@
+"""kvmppc decode: numbers of the interface, explained anywhere."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvmppc import CpuMode
+from kvmppc.cli import main
+from kvmppc.commands import decode as command
+
+
+def decode(capsys, *words):
+    """The exit code and the lines."""
+    try:
+        code = main(["decode", *words])
+    except SystemExit as stop:
+        code = stop.code
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_a_mask_is_explained_bit_by_bit_in_the_documentations_numbering(capsys):
+    assert decode(capsys, "0x6000000000000000") == (
+        0,
+        [
+            "0x6000000000000000: a compat_capabilities mask",
+            "  bit 1  0x4000000000000000  power9",
+            "  bit 2  0x2000000000000000  power10",
+        ],
+    )
+
+
+def test_bits_of_no_known_mode_are_shown_raw(capsys):
+    code, lines = decode(capsys, "0x9800000000000001")
+    assert code == 0
+    assert lines[1:] == [
+        "  bit 3  0x1000000000000000  power11",
+        "  other  0x8800000000000001  of no mode known here",
+    ]
+
+
+def test_a_cpu_version_is_explained(capsys):
+    code, lines = decode(capsys, "0x0f000006")
+    assert code == 0
+    assert lines == [
+        "0x0f000006: a cpu-version (logical PVR)",
+        "  Power10 mode, 'power10' for QEMU and libvirt",
+    ]
+
+
+def test_a_pvr_is_explained(capsys):
+    code, lines = decode(capsys, "0x00821200")
+    assert code == 0
+    assert lines == [
+        "0x00821200: a PVR",
+        "  the processor is a Power11, revision 2.0",
+        "  0x0082 names the processor, 0x1200 its version",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["0082 1200"],
+        ["0082", "1200"],
+        ["2.0 (pvr 0082 1200)"],
+        ["00821200"],
+        ["0X00821200"],
+        ["8524288"],
+    ],
+)
+def test_a_number_is_taken_as_it_is_found_in_files(words, capsys):
+    assert decode(capsys, *words) == decode(capsys, "0x00821200")
+
+
+@pytest.mark.parametrize("word", ["6917529027641081856", "6000000000000000", "0x6000000000000000"])
+def test_digits_alone_are_decimal_or_hexadecimal_whichever_is_known(word, capsys):
+    code, lines = decode(capsys, word)
+    assert code == 0
+    assert lines[0] == "0x6000000000000000: a compat_capabilities mask"
+
+
+def test_a_number_that_is_not_known_is_said_to_be_so_with_what_it_could_be(capsys):
+    code, lines = decode(capsys, "0x12345678")
+    assert code == 1
+    assert lines == [
+        "0x12345678: not known here",
+        "  as a PVR, a processor that is not known here",
+        "  as a compat_capabilities mask, bits of no mode known here: 0x0000000012345678",
+    ]
+
+
+def test_a_later_cpu_version_is_not_mistaken_for_a_processor(capsys):
+    code, lines = decode(capsys, "0x0f000008")
+    assert code == 1
+    assert lines[1] == "  a cpu-version (logical PVR) of a mode that is not known here"
+
+
+def test_digits_that_are_not_known_are_shown_as_both_numbers_they_can_be(capsys):
+    code, lines = decode(capsys, "1000")
+    assert code == 1
+    assert lines[0] == "0x3e8: not known here"
+    assert "0x1000: not known here" in lines
+
+
+def test_zero_is_a_mask_that_grants_nothing(capsys):
+    assert decode(capsys, "0") == (
+        0,
+        ["0x0000000000000000: a compat_capabilities mask", "  grants nothing"],
+    )
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "",
+        "x",
+        "0x",
+        "-1",
+        "1.5",
+        "1_0",
+        "٣",
+        "0x1ffffffffffffffff",
+        "9" * 5000,
+        "0082 12000",
+        "1 2",
+        "\x1b[31m",
+    ],
+)
+def test_what_is_no_number_of_64_bits_exits_2(word, capsys):
+    assert main(["decode", "--", word]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "is not a number of up to 64 bits" in err
+    assert err.rstrip("\n").isprintable()
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_every_number_of_64_bits_gets_an_answer_that_loses_no_bit(number):
+    lines = command._known(number) or command._unknown(number)
+    first = int(lines[0].partition(":")[0], 16)
+    assert first == number
+    if "mask" in lines[0] and number:
+        assert sum(int(line.split()[2 if "bit" in line else 1], 16) for line in lines[1:]) == number
+
+
+@pytest.mark.parametrize("mode", CpuMode)
+def test_every_known_mode_has_all_three_numbers(mode, capsys):
+    for number in (mode.bit, 0x0F000000 + mode.generation - 4):
+        code, lines = decode(capsys, hex(number))
+        assert code == 0
+        assert str(mode) in lines[1]
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_read_without_a_traceback(text):
+    for number in command._numbers(text):
+        assert number >= 0

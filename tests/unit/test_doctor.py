@@ -1,0 +1,245 @@
+"""kvmppc doctor: each step told by itself."""
+
+import json
+import os
+import platform
+
+import pytest
+
+import kvmppc.doctor
+from kvmppc.cli import main
+from kvmppc.doctor import STEPS, check_module, check_qemu, diagnose
+from kvmppc.host import Source
+from kvmppc.testing import simulated_host, simulated_hosts
+
+# What is not passed, by host; module and QEMU are never asked on a simulated one.
+TROUBLE = {
+    "power9": {},
+    "power10": {},
+    "power11": {},
+    "power11-v2": {},
+    "power11-as-power10": {"processor": "warn"},
+    "power11-as-power9": {"processor": "warn"},
+    "powervm-power11": {},
+    "powernv10": {"platform": "warn", "capability": "warn", "ioctl": "not asked"},
+    "linux-6.12": {"capability": "fail", "ioctl": "not asked"},
+    "no-nesting": {"capability": "fail", "vm": "fail", "ioctl": "not asked"},
+    "no-device": {
+        "device": "fail",
+        **dict.fromkeys(("permission", "api_version", "capability", "vm", "ioctl"), "not asked"),
+    },
+    "no-permission": {
+        "permission": "fail",
+        **dict.fromkeys(("api_version", "capability", "vm", "ioctl"), "not asked"),
+    },
+    "patch-v4": {},
+    "patch-v4-strict": {},
+    "patch-v4-short": {"ioctl": "fail"},
+    "no-operation": {"ioctl": "fail"},
+    "backend-refuses": {"ioctl": "fail"},
+    "future": {},
+}
+
+
+def steps_of(name, device="/dev/kvm"):
+    with simulated_host(name):
+        return {step.name: step for step in diagnose(device)}
+
+
+def test_every_simulated_host_is_told_here():
+    assert set(TROUBLE) == {host.name for host in simulated_hosts()}
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+def test_the_step_that_is_wrong_is_the_one_that_is_told(name):
+    states = {step.name: step.state for step in steps_of(name).values()}
+    expected = {"module": "not asked", "qemu": "not asked", **TROUBLE[name]}
+    assert {step: state for step, state in states.items() if state != "pass"} == expected
+    assert tuple(states) == STEPS
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+def test_what_failed_or_warns_says_what_was_read(name):
+    for step in steps_of(name).values():
+        if step.state in ("fail", "warn"):
+            assert step.found
+
+
+def test_a_step_says_what_to_do():
+    assert "usermod -aG kvm" in steps_of("no-permission")["permission"].remedy
+    assert "modprobe kvm_hv" in steps_of("no-device")["device"].remedy
+    assert "7.3" in steps_of("linux-6.12")["capability"].remedy
+    assert "kvmppc advise" in steps_of("power11-as-power10")["processor"].remedy
+
+
+def test_the_answer_is_shown_with_bits_that_are_not_known():
+    found = steps_of("future")["ioctl"].found
+    assert found.startswith("0x7800000000000000: power9, power10, power11, and 0x800000000000000")
+
+
+def test_a_device_that_is_not_there_fails_the_device():
+    assert steps_of("power10", "/dev/none")["device"].state == "fail"
+
+
+def test_a_capability_of_0_where_no_vm_can_be_made_points_to_the_vm():
+    assert steps_of("no-nesting")["capability"].found.endswith("see vm")
+
+
+def test_a_processor_that_is_not_granted_is_told_whatever_mode_the_host_runs_in(monkeypatch):
+    with simulated_host("power11"):
+        host = kvmppc.host.read_host()
+    monkeypatch.setattr(kvmppc.doctor, "read_host", lambda: host)
+    step = steps_of("power9")["processor"]
+    assert step.state == "warn"
+    assert step.found.startswith("physical Power11, running in Power11 mode: ")
+
+
+def test_a_step_is_immutable():
+    with pytest.raises(AttributeError, match="immutable"):
+        steps_of("power9")["vm"].state = "fail"
+
+
+def on_power(monkeypatch):
+    """Makes this machine's own kernel be asked as if the machine were a Power host."""
+    monkeypatch.setattr(
+        kvmppc.doctor, "read_host", lambda: kvmppc.host.Host(Source(uname=("h", "6", "ppc64le")))
+    )
+    return lambda device: {step.name: step for step in diagnose(device)}
+
+
+def test_a_file_that_is_no_kvm_device_is_told_at_the_step_that_finds_out(monkeypatch):
+    steps = on_power(monkeypatch)("/dev/null")
+    assert steps["permission"].state == "pass"
+    assert steps["api_version"].state == "fail"
+    assert steps["capability"].state == "not asked"
+
+
+def test_a_folder_is_no_device(monkeypatch):
+    assert on_power(monkeypatch)("/")["device"].state == "fail"
+
+
+# The module.
+
+
+def test_the_module_is_found_in_sysfs(tmp_path):
+    assert check_module(Source(str(tmp_path))).state == "fail"
+    (tmp_path / "sys/module/kvm_hv/parameters").mkdir(parents=True)
+    assert check_module(Source(str(tmp_path))).state == "pass"
+
+
+# QEMU.
+
+
+@pytest.fixture
+def qemu(tmp_path, monkeypatch):
+    """Puts a program on the PATH, alone, that stands for QEMU."""
+
+    def install(script):
+        program = tmp_path / "qemu-system-ppc64"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return install
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [
+        ("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)", "warn"),
+        ("QEMU emulator version 11.1.50 (v11.1.0-1-g0)", "warn"),
+        ("QEMU emulator version 11.2.0", "pass"),
+        ("QEMU emulator version 12.0", "pass"),
+        ("QEMU emulator version 9.2", "warn"),
+        ("something else", "warn"),
+        ("", "warn"),
+    ],
+)
+def test_a_qemu_before_11_2_is_told(version, state, qemu):
+    qemu(f"echo '{version}'")
+    assert check_qemu().state == state
+
+
+def test_the_version_is_shown(qemu, tmp_path):
+    qemu("echo QEMU emulator version 10.0.2; echo '\033[31m'")
+    found = check_qemu().found
+    assert (
+        found
+        == f"{tmp_path}/qemu-system-ppc64: version 10.0.2, which does not ask the kernel itself"
+    )
+
+
+def test_no_qemu_is_told(qemu):
+    assert "no qemu-system-ppc64 on the PATH" in check_qemu().found
+
+
+@pytest.mark.parametrize("script", ["exit 1", "kill -9 $$"])
+def test_a_qemu_that_fails_is_told(script, qemu):
+    qemu(script)
+    assert check_qemu().state == "warn"
+
+
+def test_a_qemu_that_cannot_be_started_is_told(qemu, tmp_path):
+    qemu("")
+    (tmp_path / "qemu-system-ppc64").write_bytes(b"\x7fELF")
+    assert "failed" in check_qemu().found
+
+
+def test_a_qemu_that_hangs_is_given_up(qemu, monkeypatch):
+    monkeypatch.setattr(kvmppc.doctor, "_QEMU_SECONDS", 0.2)
+    qemu("while :; do :; done")
+    assert "timed out" in check_qemu().found
+
+
+def test_a_simulated_host_does_not_ask_this_machines_qemu(qemu, tmp_path):
+    qemu(f": > {tmp_path}/asked")
+    steps_of("power10")
+    assert not os.path.exists(tmp_path / "asked")
+
+
+# The command.
+
+
+def test_the_exit_code_is_1_if_a_step_failed_and_0_if_it_only_warns(capsys):
+    assert main(["doctor", "--simulate", "power11-as-power10"]) == 0
+    assert main(["doctor", "--simulate", "no-permission"]) == 1
+    capsys.readouterr()
+
+
+def test_people_get_a_line_for_each_step_and_below_it_what_to_do(capsys):
+    main(["doctor", "--simulate", "no-permission"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Simulated host no-permission."
+    assert lines[1] == "pass       architecture  ppc64le"
+    failed = next(at for at, line in enumerate(lines) if line.startswith("fail "))
+    assert lines[failed].startswith("fail       permission    open /dev/kvm: Permission denied")
+    assert lines[failed + 1].startswith(" " * 25 + "Join the group")
+    assert lines[-1] == "not asked  qemu          a simulated host has none"
+
+
+def test_programs_get_json(capsys):
+    assert main(["doctor", "--json", "--simulate", "power11-as-power10"]) == 0
+    out = capsys.readouterr().out
+    record = json.loads(out)
+    assert out.count("\n") == 1
+    assert list(record) == ["schema", "hostname", "simulated", "steps"]
+    assert record["schema"] == 1
+    assert [step["name"] for step in record["steps"]] == list(STEPS)
+    assert record["steps"][0] == {
+        "name": "architecture",
+        "state": "pass",
+        "found": "ppc64le",
+        "remedy": None,
+    }
+
+
+@pytest.mark.skipif(platform.machine().startswith("ppc64"), reason="this is an IBM Power machine")
+def test_another_architecture_is_the_step_that_fails_and_the_rest_is_not_asked(capsys):
+    assert main(["doctor", "--json"]) == 1
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [step["state"] for step in steps] == ["fail"] + ["not asked"] * (len(STEPS) - 1)
+
+
+def test_a_device_with_control_characters_is_shown_without_them(capsys):
+    main(["doctor", "--simulate", "power9", "--device", "/dev/\x1b[31m"])
+    assert "\x1b" not in capsys.readouterr().out

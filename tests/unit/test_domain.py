@@ -1,0 +1,490 @@
+"""Domains: what their XML asks for, what a host says to it, and the XML with another mode."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import kvmppc
+from kvmppc import CpuMode
+from kvmppc.domain import DEPTH_LIMIT, SIZE_LIMIT, Domain, DomainError
+from kvmppc.testing import simulated_host
+from kvmppc.verdict import check_domain
+
+P9, P10, P11 = CpuMode
+QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
+
+
+def report_of(name):
+    with simulated_host(name):
+        return kvmppc.probe()
+
+
+COMPAT = report_of("power11-as-power10")
+PLAIN = report_of("power10")
+
+
+def xml(cpu="", kind="kvm", os_type="<type arch='ppc64le' machine='pseries'>hvm</type>", more=""):
+    """A domain with this <cpu>."""
+    text = f"<domain type='{kind}'>\n  <os>{os_type}</os>\n  {cpu}\n{more}</domain>\n"
+    return text.encode()
+
+
+def verdict(data, report=COMPAT):
+    return check_domain(Domain(data), report)
+
+
+# What is asked for.
+
+
+@pytest.mark.parametrize(
+    ("cpu", "mode", "model"),
+    [
+        ("<cpu mode='host-model'><model>power10</model></cpu>", "host-model", "power10"),
+        ("<cpu mode='host-model'><model/></cpu>", "host-model", None),
+        ("<cpu mode='host-passthrough'/>", "host-passthrough", None),
+        ("<cpu mode='custom'><model>POWER10</model></cpu>", "custom", "POWER10"),
+        ("<cpu><model>POWER10</model></cpu>", "custom", "POWER10"),
+        ("<cpu mode='maximum'/>", "maximum", None),
+        ("<cpu><topology sockets='1' cores='1' threads='1'/></cpu>", None, None),
+        ("", None, None),
+        (
+            "<cpu mode='host&#45;model'><model><![CDATA[power9]]></model></cpu>",
+            "host-model",
+            "power9",
+        ),
+        ("<cpu mode='host-model'><numa><model>x</model></numa></cpu>", "host-model", None),
+    ],
+)
+def test_a_domain_says_which_processor_it_asks_for(cpu, mode, model):
+    domain = Domain(xml(cpu))
+    assert (domain.cpu_mode, domain.cpu_model) == (mode, model)
+
+
+def test_the_first_of_several_counts_as_for_libvirt():
+    domain = Domain(
+        xml(
+            "<cpu mode='host-model'/>"
+            "<cpu mode='custom'><model>POWER9</model><model>POWER10</model></cpu>"
+        )
+    )
+    assert (domain.cpu_mode, domain.cpu_model) == ("host-model", None)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "<!-- <cpu mode='custom'/> -->",
+        "<metadata><cpu mode='custom'/></metadata>",
+        "<x:cpu xmlns:x='urn:x' mode='custom'/>",
+        "<devices><cpu mode='custom'><model>power9</model></cpu></devices>",
+    ],
+)
+def test_only_the_domains_own_cpu_counts(more):
+    assert Domain(xml(more=more)).cpu_mode is None
+
+
+def test_a_domain_is_immutable():
+    with pytest.raises(AttributeError, match="immutable"):
+        Domain(xml()).type = "qemu"
+
+
+# What is no domain.
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not XML"),
+        (b"# kvmppc", "not XML"),
+        (b"<domain type='kvm'>", "not XML"),
+        (b"<network/>", "its root is 'network'"),
+        (b"<domstatus><domain type='kvm'/></domstatus>", "its root is 'domstatus'"),
+        (b"<domain xmlns='urn:x' type='kvm'/>", "its root is 'urn:x domain'"),
+        (b"<domain/>", "no type"),
+        (b"<domain type='kvm'><os/></domain>", "no <os> with a <type>"),
+        ("<domain/>".encode("utf-16"), "UTF-16"),
+        (b"<?xml version='1.0' encoding='shift-jis'?><domain/>", "encoding"),
+        (b"<?xml version='1.0' encoding='nope'?><domain/>", "encoding"),
+        (b"<?xml version='1.0' encoding='rot13'?><domain/>", "encoding"),
+        (b"<domain type='\xff'/>", "not XML"),
+        (b"<domain><qemu:commandline/></domain>", "unbound prefix"),
+    ],
+)
+def test_what_is_no_domain_is_refused_with_what_it_is(data, message):
+    with pytest.raises(DomainError, match=re.escape(message)):
+        Domain(data)
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    [
+        "<!DOCTYPE domain>",
+        "<!DOCTYPE domain SYSTEM 'file:///etc/passwd'>",
+        "<!DOCTYPE domain [<!ENTITY a 'power9'>]>",
+        "<!DOCTYPE domain [<!ENTITY a SYSTEM 'file:///etc/passwd'>]>",
+        "<!DOCTYPE domain [<!ENTITY % a SYSTEM 'http://localhost/'> %a;]>",
+        "<!DOCTYPE domain [<!ATTLIST cpu mode CDATA 'host-model'>]>",
+    ],
+)
+def test_a_document_type_is_refused_and_with_it_all_entities(doctype):
+    with pytest.raises(DomainError, match="DOCTYPE"):
+        Domain(doctype.encode() + xml("<cpu mode='custom'><model>&a;</model></cpu>"))
+
+
+def test_the_size_has_a_limit():
+    room = SIZE_LIMIT - len(xml(more="<!---->"))
+    assert Domain(xml(more=f"<!--{'x' * room}-->")).type == "kvm"
+    with pytest.raises(DomainError, match="longer than the 4194304 bytes"):
+        Domain(xml(more=f"<!--{'x' * (room + 1)}-->"))
+
+
+def test_the_depth_has_a_limit():
+    def nested(depth):
+        return xml(more="<a>" * (depth - 1) + "</a>" * (depth - 1))
+
+    assert Domain(nested(DEPTH_LIMIT)).type == "kvm"
+    with pytest.raises(DomainError, match="more than 256 deep"):
+        Domain(nested(DEPTH_LIMIT + 1))
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_whatever_comes_in_is_a_domain_or_an_error_that_says_why(data):
+    with pytest.raises(DomainError):
+        Domain(data)
+
+
+@given(st.data())
+def test_a_damaged_domain_is_a_domain_or_an_error(data):
+    whole = xml("<cpu mode='host-model'><model>power10</model><feature name='x'/></cpu>")
+    at = data.draw(st.integers(0, len(whole)))
+    until = data.draw(st.integers(at, len(whole)))
+    try:
+        domain = Domain(whole[:at] + data.draw(st.binary(max_size=4)) + whole[until:])
+    except DomainError:
+        return
+    assert Domain(domain.with_mode(P10)).cpu_model == "power10"
+
+
+# What the host says to it.
+
+
+@pytest.mark.parametrize(
+    ("cpu", "compat", "plain"),
+    [
+        ("<cpu mode='host-model'><model>power9</model></cpu>", "yes", "yes"),
+        ("<cpu mode='host-model'><model>power10</model></cpu>", "yes", "yes"),
+        ("<cpu mode='host-model'><model>power11</model></cpu>", "no", "no"),
+        ("<cpu mode='host-model'><model>power12</model></cpu>", "no", "no"),
+        ("<cpu mode='host-model'><model>POWER10</model></cpu>", "no", "no"),
+        ("<cpu mode='host-model'><model> power10 </model></cpu>", "no", "no"),
+        ("<cpu mode='host-model'><model>power8</model></cpu>", "unknown", "unknown"),
+        ("<cpu mode='host-model'/>", "no", "yes"),
+        ("<cpu mode='host-passthrough' migratable='on'/>", "no", "yes"),
+        ("<cpu mode='custom'><model>POWER10</model></cpu>", "no", "yes"),
+        ("<cpu mode='custom'><model>power10</model></cpu>", "no", "yes"),
+        ("<cpu mode='custom'><model>POWER11</model></cpu>", "no", "no"),
+        ("<cpu mode='custom'><model>POWER10_v2.0</model></cpu>", "unknown", "unknown"),
+        ("<cpu mode='maximum'/>", "unknown", "unknown"),
+        ("<cpu mode='nonsense'/>", "unknown", "unknown"),
+        ("", "no", "yes"),
+    ],
+)
+def test_a_host_in_an_earlier_mode_grants_less_than_its_processor(cpu, compat, plain):
+    assert verdict(xml(cpu), COMPAT).answer == compat
+    assert verdict(xml(cpu), PLAIN).answer == plain
+
+
+@pytest.mark.parametrize(
+    ("cpu", "host", "mode"),
+    [
+        # The mode that the domain names, where the host grants it; else the newest.
+        ("<cpu mode='custom'><model>POWER9</model></cpu>", "power11", P9),
+        ("<cpu mode='custom'><model>POWER9</model></cpu>", "powervm-power11", P11),
+        ("<cpu mode='host-model'><model>POWER9</model></cpu>", "power10", P9),
+        ("<cpu mode='host-model'><model>power11</model></cpu>", "power10", P10),
+        ("<cpu mode='host-model'><model>power9</model></cpu>", "powervm-power11", P11),
+        ("<cpu mode='host-passthrough'/>", "power11-as-power10", P10),
+    ],
+)
+def test_a_no_says_which_mode_to_write_instead(cpu, host, mode):
+    found = verdict(xml(cpu), report_of(host))
+    assert (found.answer, found.mode) == ("no", mode)
+
+
+def test_a_verdict_says_what_is_asked_for_and_what_is_granted():
+    reason = verdict(xml("<cpu mode='host-passthrough'/>")).reason
+    assert "-cpu host" in reason
+    assert "physical processor, power11" in reason
+    assert "power11-as-power10, itself in power10 mode, grants power9, power10." in reason
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (xml(os_type="<type arch='x86_64' machine='pc'>hvm</type>"), "for 'x86_64'"),
+        (xml(os_type="<type arch='ppc'>hvm</type>"), "for 'ppc'"),
+        (xml(os_type="<type arch='ppc64' machine='powernv10'>hvm</type>"), "'powernv10'"),
+        (xml(kind="xen"), "'xen'"),
+        (
+            xml(more=f"<c:commandline xmlns:c='{QEMU}'><c:arg value='-cpu'/></c:commandline>"),
+            "qemu:commandline",
+        ),
+        (
+            xml(
+                "<cpu mode='host-passthrough'/>",
+                more=f"<c:commandline xmlns:c='{QEMU}'><c:arg value='-machine'/>"
+                "<c:arg value='max-cpu-compat=power9'/></c:commandline>",
+            ),
+            "qemu:commandline",
+        ),
+    ],
+)
+def test_a_domain_that_the_question_is_not_about_cannot_be_told(data, reason):
+    found = verdict(data)
+    assert (found.answer, found.mode) == ("unknown", None)
+    assert reason in found.reason
+
+
+def test_other_words_for_qemu_do_not_matter():
+    more = f"<c:commandline xmlns:c='{QEMU}'><c:arg value='-nodefaults'/></c:commandline>"
+    assert verdict(xml("<cpu mode='host-passthrough'/>", more=more)).answer == "no"
+
+
+def test_an_emulated_domain_asks_kvm_for_nothing():
+    assert verdict(xml("<cpu mode='host-passthrough'/>", kind="qemu")).answer == "yes"
+
+
+def test_without_an_architecture_the_domain_is_for_the_hosts():
+    assert verdict(xml(os_type="<type>hvm</type>")).answer == "no"
+
+
+@pytest.mark.parametrize("host", ["linux-6.12", "no-device", "no-permission", "powernv10"])
+def test_a_host_without_an_answer_cannot_tell_not_even_by_a_hint(host):
+    found = verdict(xml("<cpu mode='host-model'><model>power10</model></cpu>"), report_of(host))
+    assert found.answer == "unknown"
+    assert report_of(host).status in found.reason
+
+
+def test_a_mode_that_is_not_known_may_be_among_bits_that_are_not_known():
+    data = xml("<cpu mode='host-model'><model>power12</model></cpu>")
+    assert verdict(data, report_of("power11")).answer == "no"
+    assert verdict(data, report_of("future")).answer == "unknown"
+
+
+def test_what_a_domain_says_is_quoted_short_and_in_ascii():
+    name = "\u202e" + "x" * 10000
+    reason = verdict(xml(f"<cpu mode='host-model'><model>{name}</model></cpu>")).reason
+    assert r"'\u202exxx" in reason
+    assert len(reason) < 300
+
+
+# The XML with another mode.
+
+
+@pytest.mark.parametrize(
+    ("cpu", "fixed"),
+    [
+        (
+            "<cpu mode='host-passthrough'/>",
+            "<cpu mode='host-model' check='none'><model>power10</model></cpu>",
+        ),
+        (
+            '<cpu\n  mode = "host-passthrough"  migratable="off"\tcheck="partial" />',
+            '<cpu\n  mode = "host-model"\tcheck="none"><model>power10</model></cpu>',
+        ),
+        (
+            "<cpu mode='custom' match='exact'><model fallback='forbid'>POWER9</model></cpu >",
+            "<cpu mode='host-model' match='exact' check='none'>"
+            "<model fallback='forbid'>power10</model></cpu >",
+        ),
+        (
+            "<cpu>\r\n\t<topology sockets='1' cores='1' threads='1'/>\r\n</cpu>",
+            "<cpu mode='host-model' check='none'>\r\n\t<model>power10</model>"
+            "\r\n\t<topology sockets='1' cores='1' threads='1'/>\r\n</cpu>",
+        ),
+        (
+            "<cpu a=\"x mode='custom' >\"><!-- <model>x</model> --><model vendor_id='abc' /></cpu>",
+            "<cpu a=\"x mode='custom' >\" mode='host-model' check='none'>"
+            "<!-- <model>x</model> --><model vendor_id='abc'>power10</model></cpu>",
+        ),
+        (
+            "<cpu mode='host-model'></cpu>",
+            "<cpu mode='host-model' check='none'><model>power10</model></cpu>",
+        ),
+    ],
+)
+def test_the_mode_is_put_into_a_cpu_and_the_rest_of_it_left(cpu, fixed):
+    assert Domain(xml(cpu)).with_mode(P10) == xml(fixed)
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_a_cpu_that_is_missing_comes_on_a_line_of_its_own_after_os_or_features(newline):
+    lines = [
+        b"<domain type='kvm'>",
+        b"\t<os><type>hvm</type></os >",
+        b"",
+        b"\t<features/>",
+        b"</domain>",
+    ]
+    cpu = b"\t<cpu mode='host-model' check='none'><model>power9</model></cpu>"
+    data = newline.join(lines)
+    assert Domain(data).with_mode(P9) == newline.join([*lines[:4], cpu, lines[4]])
+    del lines[2:4]
+    data = newline.join(lines)
+    assert Domain(data).with_mode(P9) == newline.join([*lines[:2], cpu, lines[2]])
+
+
+def test_a_cpu_that_is_missing_on_one_long_line_comes_on_it():
+    data = b"<domain type='kvm'><os><type>hvm</type></os></domain>"
+    cpu = b"<cpu mode='host-model' check='none'><model>power11</model></cpu>"
+    assert Domain(data).with_mode(P11) == data[:-9] + cpu + data[-9:]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        xml("<cpu" + " " * 2_000_000 + "/>"),
+        xml("<cpu" + " " * 2_000_000 + "mode='custom'/>"),
+        xml("<cpu>" + " " * 2_000_000 + "</cpu>"),
+        xml("<cpu a='" + " b=" * 500_000 + "'/>"),
+        xml("<cpu><model>" + "x<!---->" * 100_000 + "</model></cpu>"),
+        xml("<cpu/>", more="x<a/>" * 100_000),
+        xml(more=" " * 2_000_000),
+    ],
+    ids=range(7),
+)
+def test_no_domain_takes_the_square_of_its_length_in_time(data):
+    assert Domain(Domain(data).with_mode(P10)).cpu_model == "power10"
+
+
+@st.composite
+def domains(draw):
+    """A domain in pieces: what is before <cpu>, <cpu> ("" for none), and what is after it."""
+    newline = draw(st.sampled_from(["\n", "\r\n", "\n\n    ", "\t", ""]))
+    quote = draw(st.sampled_from("'\""))
+    text = draw(st.text("é€ <>&'\"\u202ea]", max_size=8))
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&#x3e;")
+    others = [
+        f"<title>{escaped}</title>",
+        "<!-- <cpu mode='custom'><model>POWER9</model></cpu> </os> é -->",
+        "<?app <cpu mode='custom'/> ?>",
+        "<description><![CDATA[<cpu mode='custom'/>]]></description>",
+        "<metadata><x:cpu xmlns:x='urn:x' mode='custom'><model/></x:cpu></metadata>",
+        "<devices><disk a='>'><source file='/&lt;cpu/&gt;'/></disk></devices>",
+        "<q:commandline><q:arg value='-nodefaults'/></q:commandline>",
+    ]
+    chosen = [st.sampled_from([*others, newline, " "])]
+    some = st.lists(*chosen, max_size=4).map("".join)
+    os = f"<os>{newline}<type arch={quote}ppc64le{quote}>hvm</type>{newline}</os>"
+    features = draw(st.sampled_from(["", "<features/>", "<features >\n<acpi/></features\n>"]))
+    attributes = draw(
+        st.lists(
+            st.sampled_from(
+                [
+                    "mode='host-passthrough'",
+                    'mode = "custom"',
+                    "mode='host-model'",
+                    "check='full'",
+                    "migratable='on'",
+                    "match\n=\n'exact'",
+                ]
+            ),
+            unique_by=lambda attribute: attribute.split("=")[0].strip(),
+        )
+    )
+    children = draw(
+        st.lists(
+            st.sampled_from(
+                [
+                    "<topology sockets='1' cores='2' threads='8'/>",
+                    "<numa>\n<cell id='0' cpus='0' memory='1'/></numa>",
+                    "<!-- <model>power9</model> -->",
+                    "<feature policy='require' name='&#x68;tm'/>",
+                    newline,
+                ]
+            ),
+            max_size=4,
+        )
+    )
+    model = draw(st.sampled_from(["", "<model/>", "<model a='/>' />", "<model\n>POWER8</model >"]))
+    children.insert(draw(st.integers(0, len(children))), model)
+    start = "<cpu" + "".join(f" {attribute}" for attribute in attributes)
+    cpu = draw(
+        st.sampled_from(["", f"{start}/>", f"{start}\n/>", f"{start} >{''.join(children)}</cpu>"])
+    )
+    head = draw(
+        st.sampled_from(["", "\ufeff", "<?xml version='1.0'?>\n", "<!-- <domain> -->" + newline])
+    )
+    before = f"{head}<domain type={quote}kvm{quote} xmlns:q='{QEMU}'>{draw(some)}{newline}{os}"
+    before += f"{newline}{features}{newline}"
+    after = f"{draw(some)}{newline}</domain>{newline}"
+    return before.encode(), cpu.encode(), after.encode()
+
+
+def without_cpu(data):
+    """The XML as another parser reads it, with all that says the mode taken out."""
+    root = ElementTree.fromstring(data)
+    cpu = root.find("cpu")
+    if cpu is not None:
+        for name in ("mode", "check", "migratable"):
+            cpu.attrib.pop(name, None)
+        for model in cpu.findall("model"):
+            cpu.remove(model)
+        for element in cpu.iter():
+            element.text = element.tail = None
+        if not cpu.attrib and not len(cpu):
+            root.remove(cpu)
+    return ElementTree.tostring(root)
+
+
+@given(domains(), st.sampled_from([P9, P10]))
+@example((b"<domain type='kvm'><os><type>hvm</type></os>", b"<cpu/>", b"</domain>"), P9)
+def test_whatever_the_domain_only_the_mode_is_changed(pieces, mode):
+    before, cpu, after = pieces
+    fixed = Domain(before + cpu + after).with_mode(mode)
+    if cpu:
+        # Not a byte outside <cpu> has changed.
+        assert fixed.startswith(before)
+        assert fixed.endswith(after)
+        assert len(fixed) > len(before + after)
+    else:
+        # The bytes of <cpu> and of one line's indentation have come in, in one place.
+        element = kvmppc.libvirt_cpu(mode).encode()
+        assert fixed.count(element) == 1
+        front, back = fixed.split(element)
+        kept = front.rstrip(b" \t\r\n")
+        assert before.startswith(kept)
+        added = len(fixed) - len(before + after) - len(element)
+        assert front[: len(front) - added] + back == before + after
+    domain = Domain(fixed)
+    assert (domain.cpu_mode, domain.cpu_model) == ("host-model", str(mode))
+    assert check_domain(domain, COMPAT).answer == "yes"
+    assert domain.with_mode(mode) == fixed
+
+
+@given(domains(), st.sampled_from([P9, P10]))
+def test_another_parser_finds_nothing_changed_but_the_mode(pieces, mode):
+    data = b"".join(pieces)
+    fixed = Domain(data).with_mode(mode)
+    root = ElementTree.fromstring(fixed)
+    cpu = root.find("cpu")
+    assert cpu.get("mode") == "host-model"
+    assert cpu.get("check") == "none"
+    assert cpu.get("migratable") is None
+    assert cpu.findtext("model") == str(mode)
+    if pieces[1]:
+        assert without_cpu(fixed) == without_cpu(data)
+
+
+@pytest.mark.parametrize("encoding", ["iso-8859-1", "windows-1252", "us-ascii", "utf-8"])
+def test_the_encoding_stays(encoding):
+    character = "a" if encoding == "us-ascii" else "é"
+    text = f"<?xml version='1.0' encoding='{encoding}'?>" + xml(more=character).decode()
+    data = text.encode(encoding)
+    fixed = Domain(data).with_mode(P10)
+    cpu = b"\n  <cpu mode='host-model' check='none'><model>power10</model></cpu>"
+    assert fixed.replace(cpu, b"") == data
+    assert Domain(fixed).cpu_model == "power10"

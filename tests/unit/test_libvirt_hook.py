@@ -1,0 +1,127 @@
+"""examples/libvirt-hook: it blocks one thing and lets everything else pass."""
+
+import io
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvmppc.testing import simulated_host
+
+HOOK = Path(__file__).parents[2] / "examples" / "libvirt-hook"
+BEGIN = ("guest", "prepare", "begin", "-")
+
+
+def domain(cpu, arch="ppc64le"):
+    return f"<domain type='kvm'><os><type arch='{arch}'>hvm</type></os>{cpu}</domain>".encode()
+
+
+REFUSED = domain("<cpu mode='host-passthrough'/>")
+GRANTED = domain("<cpu mode='host-model'><model>power10</model></cpu>")
+
+
+@pytest.fixture
+def hook(monkeypatch, capsys):
+    """Runs the script itself in this process, on a simulated host; gives exit code and stderr."""
+
+    def run(words, xml, host="power11-as-power10"):
+        monkeypatch.setattr("sys.argv", [str(HOOK), *words])
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(xml)))
+        with simulated_host(host), pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(HOOK), run_name="__main__")
+        out, err = capsys.readouterr()
+        assert out == ""
+        return stop.value.code, err
+
+    return run
+
+
+def test_a_guest_that_asks_for_what_is_not_granted_is_not_started(hook):
+    code, err = hook(BEGIN, REFUSED)
+    assert code == 1
+    assert err.startswith("kvmppc: guest is not started. The domain has host-passthrough")
+    assert "<model>power10</model>" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("xml", [GRANTED, domain("", arch="x86_64")])
+def test_a_guest_that_nothing_is_said_against_is_started_without_a_word(xml, hook):
+    assert hook(BEGIN, xml) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("guest", "reconnect", "begin", "-"),
+        ("guest", "start", "begin", "-"),
+        ("guest", "started", "begin", "-"),
+        ("guest", "stopped", "end", "-"),
+        ("guest", "release", "end", "-"),
+        ("guest", "migrate", "begin", "-"),
+        ("guest", "attach", "begin", "-"),
+        ("guest", "prepare", "end", "-"),
+        ("guest", "prepare"),
+        (),
+    ],
+)
+def test_no_other_operation_is_ever_blocked(words, hook):
+    assert hook(words, REFUSED) == (0, "")
+
+
+@pytest.mark.parametrize("host", ["linux-6.12", "no-device", "no-permission", "no-nesting"])
+def test_a_host_that_cannot_tell_blocks_nothing(host, hook):
+    assert hook(BEGIN, REFUSED, host) == (0, "")
+
+
+@pytest.mark.parametrize("xml", [b"", b"<network/>", b"<!DOCTYPE domain><domain/>", b"\xff\x00"])
+def test_what_is_no_domain_blocks_nothing_and_is_told(xml, hook):
+    code, err = hook(BEGIN, xml)
+    assert code == 0
+    assert err.startswith("kvmppc: guest was not checked: ")
+
+
+def test_an_error_of_the_hooks_own_blocks_nothing_and_is_told(hook, monkeypatch):
+    def broken():
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("kvmppc.probe", broken)
+    assert hook(BEGIN, REFUSED) == (0, "kvmppc: guest was not checked: broken\n")
+
+
+def test_it_is_a_program():
+    assert os.access(HOOK, os.X_OK)
+    assert HOOK.read_bytes().startswith(b"#!/usr/bin/env python3\n")
+
+
+def test_on_a_machine_that_cannot_tell_it_lets_the_guest_start():
+    done = subprocess.run(
+        [sys.executable, str(HOOK), *BEGIN], input=REFUSED, capture_output=True, check=False
+    )
+    assert done.returncode in ((0, 1) if os.uname().machine.startswith("ppc64") else (0,))
+
+
+@pytest.mark.parametrize("words", [BEGIN, ("guest", "reconnect", "begin", "-")])
+def test_without_kvmppc_it_lets_the_guest_start(words, tmp_path):
+    """-S: without the folder that packages are installed in."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", str(HOOK), *words],
+        input=REFUSED,
+        capture_output=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0
+    told = b"was not checked: No module named 'kvmppc'" in done.stderr
+    assert told == (words[1] == "prepare")
+
+
+def test_without_standard_input_it_lets_the_guest_start():
+    done = subprocess.run(
+        ["sh", "-c", '"$@" <&-', "sh", sys.executable, str(HOOK), *BEGIN],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
