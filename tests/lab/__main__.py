@@ -39,16 +39,22 @@ FAILURES = (LabError, OSError, subprocess.SubprocessError)
 class Lab:
     """The run of some hosts: prepares parts, boots, keeps consoles of what failed."""
 
-    def __init__(self, images: Images, payload: Payload, limit: float) -> None:
+    def __init__(self, images: Images, payload: Payload, limit: float, folder: Path) -> None:
         self.images = images
         self.payload = payload
         self.limit = limit
+        self.folder = folder
+        self.wheels: dict[str, Path] = {}
         self.stop = threading.Event()
         self.logs = images.cache / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
 
     def boot(self, host: Host) -> dict[str, Step]:
-        """Boot one host and return its steps; its parts are made first where they are missing."""
+        """Boot one host and return its steps; its parts are made first where they are missing.
+
+        Compiling is what takes longest under emulation: hosts without unit tests are given the
+        wheel that another one has built against the same headers, where there is one by then.
+        """
         # What one host makes the next one needs: one at a time, in this lab and in any other that
         # has the same cache, while others run.
         with (self.images.cache / "lock").open("w") as lock:
@@ -63,8 +69,17 @@ class Lab:
                 user_land=self.images.user_land(),
                 root_disk=self.images.root_disk(),
             )
-        say(f"{host.name}: booting")
-        return run(host, parts, self.payload, self.console(host), self.limit, self.stop)
+        payload = self.payload
+        if not host.unit and host.headers in self.wheels:
+            payload = replace(payload, package=self.wheels[host.headers])
+        say(f"{host.name}: booting, to install {payload.package.name}")
+        result = run(host, parts, payload, self.console(host), self.limit, self.stop)
+        for name, data in result.wheels.items():
+            wheel = self.folder / host.name / name
+            wheel.parent.mkdir()
+            wheel.write_bytes(data)
+            self.wheels[host.headers] = wheel
+        return result.steps
 
     def kernel(self, host: Host) -> Kernel:
         """Return the kernel of `host`, with the kvm.ko that is built for it in its place."""
@@ -107,6 +122,8 @@ def say(text: str) -> None:
 
 def check_all(lab: Lab, hosts: list[Host]) -> int:
     """Check the hosts, some at once; return the exit code."""
+    # Those with most to do come first: the others can use what they build.
+    hosts = sorted(hosts, key=lambda host: not host.unit)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         results: list[Future[bool]] = [pool.submit(lab.check, host) for host in hosts]
         try:
@@ -175,6 +192,13 @@ def arguments() -> argparse.Namespace:
     return options
 
 
+def interrupt(*_: object) -> None:
+    """End the lab; another signal while it ends its machines would leave them running."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Run the lab and return the exit code."""
     options = arguments()
@@ -187,14 +211,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kvmppc-lab-") as folder:
         sdist = options.sdist or make_sdist(Path(folder))
         payload = Payload(sdist, SOURCE, options.run or "")
-        lab = Lab(Images(cache, options.refresh), payload, options.limit)
+        lab = Lab(Images(cache, options.refresh), payload, options.limit, Path(folder))
         if options.run is not None:
             return run_command(lab, options.hosts[0])
         return check_all(lab, options.hosts)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     try:
         sys.exit(main())
     except FAILURES as error:

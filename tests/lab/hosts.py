@@ -47,7 +47,8 @@ class Host:
             it is not said.
         twin: the simulated host whose kernel must answer every call as this one does; the
             same name where it is not said.
-        unit: whether the package's unit tests, which ask no kernel, run there too.
+        unit: whether the package is built there from its sdist, and its unit tests, which ask no
+            kernel, run there too.
         default: whether it runs where no host is named.
     """
 

@@ -23,13 +23,25 @@ MODULES = {
     "disk": ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"],
     "kvm": ["kvm", "kvm_hv"],
 }
+# The unit tests of what is compiled or read from the machine. The others, of text that becomes
+# other text, are the same on every architecture, and slow under emulation.
+UNIT_TESTS = tuple(
+    f"tests/unit/test_{name}.py"
+    for name in ("host", "kvm", "modes", "probe", "repeated_questions", "simhost", "testing")
+)
 
 
 @dataclass(frozen=True)
 class Payload:
-    """What is brought into a machine: the package, its tests, and a command in their place."""
+    """What is brought into a machine.
 
-    sdist: Path
+    Attributes:
+        package: the file that is installed there, an sdist or a wheel.
+        source: the repository, for the tests; they run where there is no command.
+        command: for bash.
+    """
+
+    package: Path
     source: Path
     command: str = ""
 
@@ -54,6 +66,14 @@ class Step:
     code: int
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a machine had to say: its steps by name, and the wheels that it built, by file name."""
+
+    steps: dict[str, Step]
+    wheels: dict[str, bytes]
+
+
 class StoppedError(Exception):
     """The machine was ended because the lab is to end."""
 
@@ -75,12 +95,12 @@ def initrd(host: Host, parts: Parts, payload: Payload) -> bytes:
     cpio.add("lab/name", host.name.encode())
     cpio.add("lab/checks", (GUEST / "checks").read_bytes())
     cpio.add("lab/command", payload.command.encode())
-    cpio.add(f"lab/sdist/{payload.sdist.name}", payload.sdist.read_bytes())
+    kind = "wheel" if payload.package.suffix == ".whl" else "sdist"
+    cpio.add(f"lab/{kind}/{payload.package.name}", payload.package.read_bytes())
     cpio.add("lab/twin", (host.twin or host.name).encode())
-    folders = ("tests/shared", "tests/kernel", *(["tests/unit"] if host.unit else []))
-    for folder in folders:
+    for folder in ("tests/shared", "tests/kernel"):
         cpio.add_tree(payload.source / folder, f"lab/source/{folder}")
-    for file in ("pyproject.toml", "tests/conftest.py"):
+    for file in ("pyproject.toml", "tests/conftest.py", *(UNIT_TESTS if host.unit else ())):
         if (payload.source / file).exists():
             cpio.add(f"lab/source/{file}", (payload.source / file).read_bytes())
     return cpio.close()
@@ -108,8 +128,8 @@ def qemu_options(host: Host, parts: Parts, folder: Path) -> list[str]:
 
 def run(
     host: Host, parts: Parts, payload: Payload, console: Path, limit: float, stop: threading.Event
-) -> dict[str, Step]:
-    """Boot `host` with the payload and return its steps by name.
+) -> Result:
+    """Boot `host` with the payload and return its result.
 
     LabError where the machine did not come to its end within `limit` seconds or left no result;
     its message ends with the console's last lines. StoppedError where `stop` was set meanwhile.
@@ -117,16 +137,16 @@ def run(
     with tempfile.TemporaryDirectory(prefix="kvmppc-lab-") as name:
         folder = Path(name)
         (folder / "initrd").write_bytes(initrd(host, parts, payload))
-        result = folder / "result"
-        with result.open("wb") as file:
+        disk = folder / "result"
+        with disk.open("wb") as file:
             file.truncate(RESULT_DISK_SIZE)
         ended = _execute([*parts.qemu, *qemu_options(host, parts, folder)], console, limit, stop)
         if not ended:
             raise LabError(f"time limit of {limit:g} s reached\n{last_lines(console)}")
-        steps = _steps(result)
-    if not steps:
+        result = _result(disk)
+    if not result.steps:
         raise LabError(f"the machine ended without a result\n{last_lines(console)}")
-    return steps
+    return result
 
 
 def _execute(command: list[str], console: Path, limit: float, stop: threading.Event) -> bool:
@@ -150,22 +170,25 @@ def _execute(command: list[str], console: Path, limit: float, stop: threading.Ev
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _steps(result: Path) -> dict[str, Step]:
+def _result(disk: Path) -> Result:
     """Read the archive on the result disk; a disk that was not written to has no steps."""
     try:
-        with tarfile.open(result) as archive:
+        with tarfile.open(disk) as archive:
             files = {
-                member.name.rpartition("/")[2]: file.read().decode(errors="replace")
+                member.name.rpartition("/")[2]: file.read()
                 for member in archive
                 if (file := archive.extractfile(member)) is not None
             }
     except tarfile.TarError:
-        return {}
+        files = {}
+    wheels = {name: data for name, data in files.items() if name.endswith(".whl")}
+    texts = {name: data.decode(errors="replace") for name, data in files.items()}
     names = [name[:-3] for name in files if name.endswith(".rc")]
-    return {
-        name: Step(files[f"{name}.out"], files[f"{name}.err"], int(files[f"{name}.rc"]))
+    steps = {
+        name: Step(texts[f"{name}.out"], texts[f"{name}.err"], int(texts[f"{name}.rc"]))
         for name in names
     }
+    return Result(steps, wheels)
 
 
 def last_lines(console: Path) -> str:
