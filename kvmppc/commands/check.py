@@ -30,7 +30,7 @@ exit codes:
   3  it cannot be told: no answer, a hint only, permission denied, or a domain that is not
      for pseries; with --fix: nothing was printed
 
-The answer is about QEMU before 11.2, which asks the kernel for nothing itself.
+The answer is for QEMU before 11.2, which does not ask the kernel itself.
 """
 _CODES = {"yes": 0, "no": 1, "unknown": 3}
 _WORDS = {"yes": "yes", "no": "no", "unknown": "cannot tell"}
