@@ -89,6 +89,9 @@ struct simhost_object {
 
 static const char magic[8] = "kvmppc1";
 
+/* All of them: any file in memory has some seal, but only one that was made for it has these. */
+#define SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
+
 /* Makes a descriptor that cannot be changed afterwards, as a kernel object's cannot. */
 static int make_object(uint32_t host, bool is_vm)
 {
@@ -100,7 +103,7 @@ static int make_object(uint32_t host, bool is_vm)
 		return -errno;
 	memcpy(object.magic, magic, sizeof(magic));
 	if (write(fd, &object, sizeof(object)) == (ssize_t)sizeof(object) &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0)
+	    fcntl(fd, F_ADD_SEALS, SEALS) == 0)
 		return fd;
 	error = errno;
 	close(fd);
@@ -112,7 +115,7 @@ static int read_object(int fd, struct simhost_object *object)
 {
 	if (fcntl(fd, F_GETFD) < 0)
 		return -EBADF;
-	if (fcntl(fd, F_GET_SEALS) < 0 || pread(fd, object, sizeof(*object), 0) != (ssize_t)sizeof(*object) ||
+	if (fcntl(fd, F_GET_SEALS) != SEALS || pread(fd, object, sizeof(*object), 0) != (ssize_t)sizeof(*object) ||
 	    memcmp(object->magic, magic, sizeof(magic)) != 0 || object->host >= SIMHOST_COUNT)
 		return -ENOTTY;
 	return 0;
