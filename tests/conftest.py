@@ -1,5 +1,6 @@
 """Settings for all tests."""
 
+import gc
 import os
 
 import hypothesis
@@ -15,6 +16,16 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture
+def no_descriptor_is_left_open():
+    """Holds the test to giving back every descriptor that it opens."""
+    before = set(os.listdir("/proc/self/fd"))
+    yield
+    if set(os.listdir("/proc/self/fd")) != before:
+        gc.collect()  # a traceback may still hold a handle
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 def pytest_sessionstart() -> None:

@@ -6,7 +6,6 @@ interface, what cannot be asked is skipped and says why.
 
 import errno
 import fcntl
-import gc
 import os
 import signal
 import subprocess
@@ -43,17 +42,7 @@ needs_ioctl = pytest.mark.skipif(
 )
 
 
-def descriptors():
-    return set(os.listdir("/proc/self/fd"))
-
-
-@pytest.fixture(autouse=True)
-def _no_descriptor_is_left_open():
-    before = descriptors()
-    yield
-    if descriptors() != before:
-        gc.collect()  # a traceback may still hold a handle
-    assert descriptors() == before
+pytestmark = pytest.mark.usefixtures("no_descriptor_is_left_open")
 
 
 @pytest.fixture

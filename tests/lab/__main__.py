@@ -117,7 +117,7 @@ class Lab:
 
 def say(text: str) -> None:
     """Print progress, which is no part of a command's output."""
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{text}\n")  # at once, since several threads say something
 
 
 def check_all(lab: Lab, hosts: list[Host]) -> int:

@@ -28,17 +28,7 @@ ANSWERS = [
 ]
 
 
-def open_descriptors():
-    return set(os.listdir("/proc/self/fd"))
-
-
-@pytest.fixture(autouse=True)
-def _no_descriptor_is_left_open():
-    before = open_descriptors()
-    yield
-    if open_descriptors() != before:
-        gc.collect()  # a traceback may still hold a handle
-    assert open_descriptors() == before
+pytestmark = pytest.mark.usefixtures("no_descriptor_is_left_open")
 
 
 @pytest.fixture
