@@ -25,12 +25,12 @@ class KernelSource:
 KERNELS = {
     "linux-7.3": KernelSource(("experimental", "sid"), "7.3"),
     "linux-7.3-64k": KernelSource(("experimental", "sid"), "7.3", "powerpc64le-64k"),
-    "linux-6.12": KernelSource(("trixie",), "6.12"),
+    "linux-6.12": KernelSource(("trixie", "bookworm-backports"), "6.12"),
     "linux-6.1": KernelSource(("bookworm",), "6.1"),
 }
 
 # Suites whose linux-libc-dev has the interface's names, and those where it never will.
-HEADERS = {"own": ("experimental", "sid"), "fallback": ("trixie",)}
+HEADERS = {"own": ("experimental", "sid"), "fallback": ("trixie", "bookworm-backports")}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,13 +65,37 @@ class Images:
     def __init__(self, cache: Path, refresh: bool = False) -> None:
         self.cache = cache
         self._refresh = refresh
-        self._suites: dict[tuple[str, str], Suite] = {}
+        self._suites: dict[tuple[str, str], Suite | LabError] = {}
 
     def suite(self, name: str, arch: str = "ppc64el") -> Suite:
-        """Return a Debian suite; its package lists are looked at once in a run."""
+        """Return a Debian suite; its package lists are looked at once in a run, or tried to."""
         if (name, arch) not in self._suites:
-            self._suites[name, arch] = Suite(self.cache, name, arch, self._refresh)
-        return self._suites[name, arch]
+            try:
+                self._suites[name, arch] = Suite(self.cache, name, arch, self._refresh)
+            except LabError as error:
+                print(error, file=sys.stderr, flush=True)
+                self._suites[name, arch] = error
+        found = self._suites[name, arch]
+        if isinstance(found, LabError):
+            raise found
+        return found
+
+    def served(self, names: tuple[str, ...]) -> list[Suite]:
+        """Return those of some ppc64el suites whose package lists can be had.
+
+        A mirror that is behind for one architecture is so for days. What other suites have too
+        comes from them; LabError where no suite is left.
+        """
+        found: list[Suite] = []
+        errors: list[LabError] = []
+        for name in names:
+            try:
+                found.append(self.suite(name))
+            except LabError as error:
+                errors.append(error)
+        if not found:
+            raise errors[0]
+        return found
 
     def _native(self, suite: str, package: str, program: str) -> tuple[Path, list[str]]:
         """Unpack a program for this machine; return its folder and how to start it from there.
@@ -97,9 +122,9 @@ class Images:
     def kernel(self, name: str, suites: tuple[str, ...], flavour: str, oldest: str) -> Kernel:
         """Return the newest kernel of `flavour` in `suites`, none of them older than `oldest`."""
         found = [
-            (_numbers(match[2]), match[1], match[2], self.suite(suite))
-            for suite in suites
-            for package in self.suite(suite).names("linux-")
+            (_numbers(match[2]), match[1], match[2], suite)
+            for suite in self.served(suites)
+            for package in suite.names("linux-")
             if (match := re.fullmatch(rf"linux-(binary|image)-(\d.*)-{flavour}", package))
         ]
         found = [entry for entry in found if entry[0] >= _numbers(oldest)]
@@ -120,10 +145,9 @@ class Images:
 
     def headers(self, name: str, suites: tuple[str, ...]) -> Path:
         """Return a folder with the newest Linux headers of `suites`."""
-        served = [self.suite(suite) for suite in suites]
         debs = [
             suite.only("linux-libc-dev")
-            for suite in served
+            for suite in self.served(suites)
             if "linux-libc-dev" in suite.names("linux-libc-dev")
         ]
         if not debs:

@@ -114,7 +114,7 @@ def _kernel_packages(images: Images, release: str, suites: tuple[str, ...]) -> l
         f"linux-headers-{version}-common",
         f"linux-source-{'.'.join(version.split('.')[:2])}",
     )
-    for suite in map(images.suite, suites):
+    for suite in images.served(suites):
         if {image, *names} <= set(suite.names("linux-")):
             found = {deb.name.partition("_")[0]: deb for deb in suite.only(image, *names)}
             if len({deb.version for deb in found.values()}) > 1:
