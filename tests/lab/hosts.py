@@ -34,6 +34,25 @@ HEADERS = {"own": ("experimental", "sid"), "fallback": ("trixie", "bookworm-back
 
 
 @dataclass(frozen=True)
+class Guest:
+    """A nested guest that is started in a host, with the host's own QEMU.
+
+    Attributes:
+        name: of its step.
+        command: prints the words that QEMU is started with.
+        says: what must be in its console, or in what QEMU says.
+        boots: whether it comes up and switches itself off; else it must fail.
+        before: QEMU's version from which on this is no longer so.
+    """
+
+    name: str
+    command: str
+    says: str
+    boots: bool = True
+    before: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Host:
     """A host of the lab.
 
@@ -49,6 +68,7 @@ class Host:
             same name where it is not said.
         unit: whether the package is built there from its sdist, and its unit tests, which ask no
             kernel, run there too.
+        guests: nested guests that are started there, instead of the tests of the kernel.
         default: whether it runs where no host is named.
     """
 
@@ -61,6 +81,7 @@ class Host:
     kvm: str = ""
     twin: str = ""
     unit: bool = False
+    guests: tuple[Guest, ...] = ()
     default: bool = True
 
 
@@ -166,6 +187,29 @@ P9 = ("power9",)
 P10 = ("power9", "power10")
 P11 = ("power9", "power10", "power11")
 
+
+
+def booting(name: str, command: str, mode: str) -> Guest:
+    """Return a guest that must boot in a mode, with the words that `command` prints."""
+    return Guest(name, command, f"cpu\t\t: {mode} (architected)")
+
+
+def refused(mode: str, says: str) -> Guest:
+    """Return a guest for which more is asked than the host grants."""
+    command = f"echo -machine pseries,max-cpu-compat={mode}"
+    return Guest(f"max-{mode}", command, says, boots=False)
+
+
+# Without a mode QEMU goes by the physical processor, until 11.2, which asks the kernel.
+UNADVISED = Guest(
+    "unadvised",
+    "echo -machine pseries",
+    "error: kvm run failed Invalid argument",
+    boots=False,
+    before=(11, 2),
+)
+ADVISED = "kvmppc advise --for qemu"
+
 HOSTS = [
     Host("power9", V1, "power9", record("power9", "power9", granted(DERIVED, *P9))),
     Host(
@@ -208,6 +252,31 @@ HOSTS = [
         record("power11", "power10", granted(NEGOTIATED, *P10)),
         headers="fallback",
         unit=True,
+    ),
+    Host(
+        "power11-as-power10-guests",
+        f"{V2},max-cpu-compat=power10",
+        "power11",
+        record("power11", "power10", granted(NEGOTIATED, *P10)),
+        guests=(
+            refused(
+                "power11", "Unable to set CPU compatibility mode in KVM: Invalid argument"
+            ),
+            booting("advised", ADVISED, "POWER10"),
+            booting("advised-power9", f"{ADVISED} --mode power9", "POWER9"),
+            UNADVISED,
+        ),
+    ),
+    Host(
+        "power10-guests",
+        V2,
+        "power10",
+        record("power10", "power10", granted(NEGOTIATED, *P10)),
+        guests=(
+            refused("power11", "Compatibility PVR 0x0f000007 not valid for CPU"),
+            booting("advised", ADVISED, "POWER10"),
+            booting("advised-power9", f"{ADVISED} --mode power9", "POWER9"),
+        ),
     ),
     Host(
         "power11-as-power9",

@@ -1,6 +1,6 @@
 """What a virtual machine of the lab boots from: a kernel, an initrd, a root disk, a result disk.
 
-The root disk is a Debian sid for ppc64le with Python, pip and gcc; every machine gets it with
+The root disk is a Debian sid for ppc64le with Python, pip, gcc and QEMU; every machine gets it with
 throw-away writes. The initrd holds what differs from host to host: busybox and the init script,
 the kernel's modules, the Linux headers to build against, the sdist and the tests. What a machine
 has to say comes back as a tar archive on the result disk, so that nothing is read off its console.
@@ -38,8 +38,9 @@ USER_LAND = [
     "python3-venv",
     "python3-pytest",
     "python3-hypothesis",
+    "qemu-system-ppc",
 ]
-ROOT_DISK_SIZE = "1200M"
+ROOT_DISK_SIZE = "1600M"
 RESULT_DISK_SIZE = 64 << 20
 # What linux-libc-dev has for powerpc, and where it lies in every Debian since trixie.
 HEADER_FOLDERS = (

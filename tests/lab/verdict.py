@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from tests.lab.hosts import Host, Record
+from tests.lab.hosts import Guest, Host, Record
 from tests.lab.vm import LAST_LINES, Step
 
 # These keys differ from run to run; the kernel is compared with what uname says.
@@ -18,7 +18,8 @@ def problems(host: Host, steps: Mapping[str, Step]) -> list[str]:
     """Return what is wrong with what a host said, a line each; nothing where all is right."""
     wrong: list[str] = []
     expected_codes = {"probe": EXIT_CODES[str(host.record["status"])]}
-    for name in ("install", "uname", "version", "probe", "tests"):
+    own = ("qemu",) if host.guests else ("tests",)
+    for name in ("install", "uname", "version", "probe", *own):
         step, code = steps.get(name), expected_codes.get(name, 0)
         if step is None:
             wrong.append(f"  {name}: did not run")
@@ -29,7 +30,28 @@ def problems(host: Host, steps: Mapping[str, Step]) -> list[str]:
         wrong += _definitions(host.headers, steps["version"].out)
         kernel = steps["uname"].out.strip()
         wrong += _differences({**host.record, "kernel": kernel}, steps["probe"])
+    if host.guests and "qemu" in steps:
+        qemu = version_of(steps["qemu"].out)
+        for guest in host.guests:
+            if not guest.before or qemu < guest.before:
+                wrong += _guest(guest, steps.get(f"guest-{guest.name}"))
     return wrong
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """Return the version in what a QEMU says of itself."""
+    match = re.search(r"version (\d+(?:\.\d+)*)", text)
+    return tuple(map(int, match[1].split("."))) if match else ()
+
+
+def _guest(guest: Guest, step: Step | None) -> list[str]:
+    """Compare how a nested guest ended with how it must."""
+    if step is None:
+        return [f"  guest {guest.name}: was not started"]
+    if guest.says in step.out and (step.code == 0) == guest.boots:
+        return []
+    shown = [f"    {line}" for line in (step.out + step.err).splitlines()[-LAST_LINES:]]
+    return [f"  guest {guest.name}: exit code {step.code}, and no {guest.says!r}?", *shown]
 
 
 def _definitions(headers: str, version: str) -> list[str]:

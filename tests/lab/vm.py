@@ -18,6 +18,7 @@ from tests.lab.images import GUEST, HEADER_FOLDERS, RESULT_DISK_SIZE, Cpio, Kern
 from tests.lab.parts import LabError
 
 LAST_LINES = 25
+EXECUTABLE = stat.S_IFREG | 0o755
 # What the init script loads, in two steps; what a kernel has built in is no module of it.
 MODULES = {
     "disk": ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"],
@@ -81,9 +82,8 @@ class StoppedError(Exception):
 def initrd(host: Host, parts: Parts, payload: Payload) -> bytes:
     """Return the initrd that makes the machine into `host` and brings the payload."""
     cpio = Cpio()
-    executable = stat.S_IFREG | 0o755
-    cpio.add("init", (GUEST / "init").read_bytes(), executable)
-    cpio.add("busybox", (parts.user_land / "usr/bin/busybox").read_bytes(), executable)
+    cpio.add("init", (GUEST / "init").read_bytes(), EXECUTABLE)
+    cpio.add("busybox", (parts.user_land / "usr/bin/busybox").read_bytes(), EXECUTABLE)
     for group, wanted in MODULES.items():
         modules = load_order(parts.kernel, wanted)
         cpio.add(f"modules/{group}/order", "\n".join(modules).encode())
@@ -98,7 +98,9 @@ def initrd(host: Host, parts: Parts, payload: Payload) -> bytes:
     kind = "wheel" if payload.package.suffix == ".whl" else "sdist"
     cpio.add(f"lab/{kind}/{payload.package.name}", payload.package.read_bytes())
     cpio.add("lab/twin", (host.twin or host.name).encode())
-    for folder in ("tests/shared", "tests/kernel"):
+    if host.guests:
+        add_guests(cpio, host, parts)
+    for folder in () if host.guests else ("tests/shared", "tests/kernel"):
         cpio.add_tree(payload.source / folder, f"lab/source/{folder}")
     for file in ("pyproject.toml", "tests/conftest.py", *(UNIT_TESTS if host.unit else ())):
         if (payload.source / file).exists():
@@ -106,12 +108,28 @@ def initrd(host: Host, parts: Parts, payload: Payload) -> bytes:
     return cpio.close()
 
 
+def add_guests(cpio: Cpio, host: Host, parts: Parts) -> None:
+    """Bring what the host's nested guests boot from, and the list of them."""
+    nested = Cpio()
+    nested.add("init", (GUEST / "nested-init").read_bytes(), EXECUTABLE)
+    nested.add("busybox", (parts.user_land / "usr/bin/busybox").read_bytes(), EXECUTABLE)
+    cpio.add("lab/nested/initrd", nested.close())
+    cpio.add("lab/nested/vmlinuz", parts.kernel.vmlinuz.read_bytes())
+    guests = [f"{guest.name} {guest.command}\n" for guest in host.guests]
+    cpio.add("lab/guests", "".join(guests).encode())
+
+
 def qemu_options(host: Host, parts: Parts, folder: Path) -> list[str]:
     """Return QEMU's command line for `host`, with its initrd and result disk in `folder`."""
     powernv = host.machine.startswith("powernv")
     # QEMU's small open firmware starts the kernel at once; the other one takes 12 s for it.
     machine = host.machine if powernv else f"{host.machine},x-vof=on"
-    options = ["-M", machine, "-cpu", host.cpu, "-smp", "1", "-m", "2G", "-no-reboot"]
+    options = ["-M", machine, "-cpu", host.cpu, "-smp", "1", "-no-reboot"]
+    options += ["-m", "3G" if host.guests else "2G"]
+    if host.guests:
+        # By a clock that counts instructions. By the real one QEMU 10.0 and 11.1 lose the timer of
+        # a host whose guest runs, now and then, and the guest goes on for ever.
+        options += ["-icount", "shift=0,sleep=off"]
     # PowerNV is switched off by its service processor, which is one of QEMU's default devices.
     options += ["-nic", "none"] if powernv else ["-nodefaults"]
     options += ["-nographic", "-serial", "mon:stdio"]
