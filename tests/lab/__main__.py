@@ -11,129 +11,41 @@ is needed; what is fetched and made stays in the cache.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from pathlib import Path
 
-from tests.lab.hosts import HEADERS, HOSTS, KERNELS, Host
-from tests.lab.images import Images, Kernel
-from tests.lab.kernels.build import build
+from tests.lab import fleet
+from tests.lab.hosts import HOSTS, Host
+from tests.lab.images import Images
+from tests.lab.lab import FAILURES, Lab, say
 from tests.lab.parts import LabError, need_tools
-from tests.lab.verdict import problems
-from tests.lab.vm import Parts, Payload, Step, StoppedError, last_lines, run
+from tests.lab.vm import Payload, last_lines
 
 SOURCE = Path(__file__).resolve().parents[2]
 AT_ONCE = 2
-# What is told in a sentence: the lab's own word, a full disk, a program that fails.
-FAILURES = (LabError, OSError, subprocess.SubprocessError)
 
 
-class Lab:
-    """The run of some hosts: prepares parts, boots, keeps consoles of what failed."""
-
-    def __init__(self, images: Images, payload: Payload, limit: float, folder: Path) -> None:
-        self.images = images
-        self.payload = payload
-        self.limit = limit
-        self.folder = folder
-        self.wheels: dict[str, Path] = {}
-        self.stop = threading.Event()
-        self.logs = images.cache / "logs"
-        self.logs.mkdir(parents=True, exist_ok=True)
-
-    def boot(self, host: Host) -> dict[str, Step]:
-        """Boot one host and return its steps; its parts are made first where they are missing.
-
-        Compiling is what takes longest under emulation: hosts without unit tests are given the
-        wheel that another one has built against the same headers, where there is one by then.
-        """
-        # What one host makes the next one needs: one at a time, in this lab and in any other that
-        # has the same cache, while others run.
-        with (self.images.cache / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if self.stop.is_set():
-                raise StoppedError
-            say(f"{host.name}: preparing")
-            parts = Parts(
-                qemu=self.images.qemu(),
-                kernel=self.kernel(host),
-                headers=self.images.headers(host.headers, HEADERS[host.headers]),
-                user_land=self.images.user_land(),
-                root_disk=self.images.root_disk(),
-            )
-        payload = self.payload
-        if not host.unit and host.headers in self.wheels:
-            payload = replace(payload, package=self.wheels[host.headers])
-        say(f"{host.name}: booting, to install {payload.package.name}")
-        result = run(host, parts, payload, self.console(host), self.limit, self.stop)
-        for name, data in result.wheels.items():
-            wheel = self.folder / host.name / name
-            wheel.parent.mkdir()
-            wheel.write_bytes(data)
-            self.wheels[host.headers] = wheel
-        return result.steps
-
-    def kernel(self, host: Host) -> Kernel:
-        """Return the kernel of `host`, with the kvm.ko that is built for it in its place."""
-        source = KERNELS[host.kernel]
-        kernel = self.images.kernel(host.kernel, source.suites, source.flavour, source.oldest)
-        if not host.kvm:
-            return kernel
-        release = kernel.vmlinuz.parent.name
-        module = build(self.images, release, source.suites, host.kvm)
-        return replace(kernel, modules={**kernel.modules, "kvm": module})
-
-    def console(self, host: Host) -> Path:
-        """Return where the console of `host` is written."""
-        return self.logs / f"{host.name}.log"
-
-    def check(self, host: Host) -> bool:
-        """Boot one host, judge what it said, and tell how it went."""
-        start = time.monotonic()
-        try:
-            wrong = problems(host, self.boot(host))
-        except StoppedError:
-            return False
-        except FAILURES as error:
-            wrong = [str(error)]
-        seconds = time.monotonic() - start
-        if not wrong:
-            say(f"{host.name}: passed in {seconds:.0f} s")
-            self.console(host).unlink(missing_ok=True)
-            return True
-        say("\n".join([f"{host.name}: FAILED after {seconds:.0f} s", *wrong]))
-        if self.console(host).exists():
-            say(f"{host.name}: console in {self.console(host)}")
-        return False
-
-
-def say(text: str) -> None:
-    """Print progress, which is no part of a command's output."""
-    sys.stderr.write(f"{text}\n")  # at once, since several threads say something
-
-
-def check_all(lab: Lab, hosts: list[Host]) -> int:
-    """Check the hosts, some at once; return the exit code."""
+def check_all(lab: Lab, hosts: list[Host], with_fleet: bool) -> int:
+    """Check the hosts, some at once, and then the fleet; return the exit code."""
     # Those with most to do come first: the others can use what they build.
     hosts = sorted(hosts, key=lambda host: not host.unit)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        results: list[Future[bool]] = [pool.submit(lab.check, host) for host in hosts]
+        results: list[Future[bool]] = [pool.submit(lab.check_host, host) for host in hosts]
         try:
             wait(results)
         except BaseException:
             lab.stop.set()
             raise
-    passed = sum(result.result() for result in results)
-    failed = len(hosts) - passed
-    print(f"{passed} passed, {failed} failed", flush=True)
+    passed = [result.result() for result in results]
+    if with_fleet:
+        passed.append(lab.check(fleet.NAME, lambda: fleet.problems(lab), fleet.MACHINES))
+    failed = passed.count(False)
+    print(f"{len(passed) - failed} passed, {failed} failed", flush=True)
     return 1 if failed else 0
 
 
@@ -183,12 +95,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--refresh", action="store_true", help="look for newer packages now")
     options = parser.parse_args()
     known = {host.name: host for host in HOSTS}
-    unknown = [name for name in options.host if name not in known]
+    names = [*known, fleet.NAME]
+    unknown = [name for name in options.host if name not in names]
     if unknown:
-        parser.error(f"no such host: {', '.join(unknown)}; there are {', '.join(known)}")
-    if options.run is not None and len(options.host) != 1:
+        parser.error(f"no such host: {', '.join(unknown)}; there are {', '.join(names)}")
+    wanted = options.host or [host.name for host in HOSTS if host.default] + [fleet.NAME]
+    options.hosts = [known[name] for name in wanted if name != fleet.NAME]
+    options.fleet = fleet.NAME in wanted
+    if options.run is not None and (len(options.host) != 1 or options.fleet):
         parser.error("--run needs one host")
-    options.hosts = [known[name] for name in options.host] or [h for h in HOSTS if h.default]
     return options
 
 
@@ -205,6 +120,7 @@ def main() -> int:
     if options.list:
         for host in HOSTS:
             print(f"{host.name:24}{host.kernel:16}{host.machine} -cpu {host.cpu}")
+        print(f"{fleet.NAME:24}{' and '.join(host.name for host in fleet.MEMBERS)}, over ssh")
         return 0
     need_tools()
     cache = options.cache.resolve()
@@ -214,7 +130,7 @@ def main() -> int:
         lab = Lab(Images(cache, options.refresh), payload, options.limit, Path(folder))
         if options.run is not None:
             return run_command(lab, options.hosts[0])
-        return check_all(lab, options.hosts)
+        return check_all(lab, options.hosts, options.fleet)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ class Host:
         unit: whether the package is built there from its sdist, and its unit tests, which ask no
             kernel, run there too.
         guests: nested guests that are started there, instead of the tests of the kernel.
+        fleet: whether it is one of the fleet's hosts too (tests/lab/fleet.py).
         default: whether it runs where no host is named.
     """
 
@@ -82,6 +83,7 @@ class Host:
     twin: str = ""
     unit: bool = False
     guests: tuple[Guest, ...] = ()
+    fleet: bool = False
     default: bool = True
 
 
@@ -188,7 +190,6 @@ P10 = ("power9", "power10")
 P11 = ("power9", "power10", "power11")
 
 
-
 def booting(name: str, command: str, mode: str) -> Guest:
     """Return a guest that must boot in a mode, with the words that `command` prints."""
     return Guest(name, command, f"cpu\t\t: {mode} (architected)")
@@ -218,6 +219,7 @@ HOSTS = [
         "power10",
         record("power10", "power10", granted(DERIVED, *P10)),
         unit=True,
+        fleet=True,
     ),
     Host(
         "power11",
@@ -259,9 +261,7 @@ HOSTS = [
         "power11",
         record("power11", "power10", granted(NEGOTIATED, *P10)),
         guests=(
-            refused(
-                "power11", "Unable to set CPU compatibility mode in KVM: Invalid argument"
-            ),
+            refused("power11", "Unable to set CPU compatibility mode in KVM: Invalid argument"),
             booting("advised", ADVISED, "POWER10"),
             booting("advised-power9", f"{ADVISED} --mode power9", "POWER9"),
             UNADVISED,
@@ -283,6 +283,7 @@ HOSTS = [
         f"{V2},max-cpu-compat=power9",
         "power11",
         record("power11", "power9", granted(NEGOTIATED, *P9)),
+        fleet=True,
     ),
     Host(
         "power10-as-power9-v1",

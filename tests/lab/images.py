@@ -1,6 +1,7 @@
 """What a virtual machine of the lab boots from: a kernel, an initrd, a root disk, a result disk.
 
-The root disk is a Debian sid for ppc64le with Python, pip, gcc and QEMU; every machine gets it with
+The root disk is a Debian sid for ppc64le with Python, pip, gcc, QEMU and an
+ssh server; every machine gets it with
 throw-away writes. The initrd holds what differs from host to host: busybox and the init script,
 the kernel's modules, the Linux headers to build against, the sdist and the tests. What a machine
 has to say comes back as a tar archive on the result disk, so that nothing is read off its console.
@@ -39,6 +40,7 @@ USER_LAND = [
     "python3-pytest",
     "python3-hypothesis",
     "qemu-system-ppc",
+    "dropbear-bin",
 ]
 ROOT_DISK_SIZE = "1600M"
 RESULT_DISK_SIZE = 64 << 20
@@ -69,17 +71,21 @@ class Images:
         self._suites: dict[tuple[str, str], Suite | LabError] = {}
 
     def suite(self, name: str, arch: str = "ppc64el") -> Suite:
-        """Return a Debian suite; its package lists are looked at once in a run, or tried to."""
+        """Return a Debian suite; LabError if its package lists cannot be had."""
+        found = self._try(name, arch)
+        if isinstance(found, LabError):
+            raise found
+        return found
+
+    def _try(self, name: str, arch: str = "ppc64el") -> Suite | LabError:
+        """Look at a suite, once in a run; return it, or why it cannot be had, which is told too."""
         if (name, arch) not in self._suites:
             try:
                 self._suites[name, arch] = Suite(self.cache, name, arch, self._refresh)
             except LabError as error:
                 print(error, file=sys.stderr, flush=True)
                 self._suites[name, arch] = error
-        found = self._suites[name, arch]
-        if isinstance(found, LabError):
-            raise found
-        return found
+        return self._suites[name, arch]
 
     def served(self, names: tuple[str, ...]) -> list[Suite]:
         """Return those of some ppc64el suites whose package lists can be had.
@@ -87,15 +93,10 @@ class Images:
         A mirror that is behind for one architecture is so for days. What other suites have too
         comes from them; LabError where no suite is left.
         """
-        found: list[Suite] = []
-        errors: list[LabError] = []
-        for name in names:
-            try:
-                found.append(self.suite(name))
-            except LabError as error:
-                errors.append(error)
+        suites = {name: self._try(name) for name in names}
+        found = [suite for suite in suites.values() if isinstance(suite, Suite)]
         if not found:
-            raise errors[0]
+            raise LabError("; ".join(map(str, suites.values())))
         return found
 
     def _native(self, suite: str, package: str, program: str) -> tuple[Path, list[str]]:
@@ -193,6 +194,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _complete(tree: Path) -> None:
     """Add what the scripts of Debian's packages would have made, and mount points."""
     (tree / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
+    (tree / "etc/shells").write_text("/bin/bash\n")
     (tree / "etc/group").write_text("root:x:0:\nkvm:x:101:\n")
     # pip reads this file even where it is to ask no server.
     certificates = sorted((tree / "usr/share/ca-certificates/mozilla").glob("*.crt"))

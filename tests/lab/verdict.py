@@ -29,7 +29,7 @@ def problems(host: Host, steps: Mapping[str, Step]) -> list[str]:
     if {"version", "probe", "uname"} <= steps.keys():
         wrong += _definitions(host.headers, steps["version"].out)
         kernel = steps["uname"].out.strip()
-        wrong += _differences({**host.record, "kernel": kernel}, steps["probe"])
+        wrong += _printed({**host.record, "kernel": kernel}, steps["probe"])
     if host.guests and "qemu" in steps:
         qemu = version_of(steps["qemu"].out)
         for guest in host.guests:
@@ -62,14 +62,19 @@ def _definitions(headers: str, version: str) -> list[str]:
     return [f"  version: {version.strip()!r} instead of all {headers}"]
 
 
-def _differences(expected: Record, probe: Step) -> list[str]:
-    """Compare the record that was printed with the one expected, key by key."""
+def _printed(expected: Record, probe: Step) -> list[str]:
+    """Compare the record that was printed with the one expected."""
     try:
         got = json.loads(probe.out)
     except ValueError:
         got = None
     if not isinstance(got, dict):
         return [f"  probe: no JSON object: {probe.out!r}"]
+    return differences(expected, got)
+
+
+def differences(expected: Record, got: dict[str, object]) -> list[str]:
+    """Compare a record with the one expected, key by key."""
     wrong = [f"  probe: {key}: missing" for key in sorted(VARYING - got.keys())]
     for key in sorted((expected.keys() | got.keys()) - VARYING):
         if key not in expected:

@@ -1,0 +1,116 @@
+"""A run of the lab: what is booted, with what, and how it went."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Callable
+
+from tests.lab.hosts import HEADERS, KERNELS, Host
+from tests.lab.images import Images, Kernel
+from tests.lab.kernels.build import build
+from tests.lab.parts import LabError
+from tests.lab.verdict import problems
+from tests.lab.vm import Door, Parts, Payload, Step, StoppedError, run
+
+# What is told in a sentence: the lab's own word, a full disk, a program that fails.
+FAILURES = (LabError, OSError, subprocess.SubprocessError)
+
+
+class Lab:
+    """The run of some hosts: prepares parts, boots, keeps consoles of what failed."""
+
+    def __init__(self, images: Images, payload: Payload, limit: float, folder: Path) -> None:
+        self.images = images
+        self.payload = payload
+        self.limit = limit
+        self.folder = folder
+        self.wheels: dict[str, Path] = {}
+        self.stop = threading.Event()
+        self.logs = images.cache / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+
+    def package(self, host: Host) -> Path:
+        """Return what is installed in `host`.
+
+        Compiling is what takes longest under emulation: hosts without unit tests are given the
+        wheel that another one has built against the same headers, where there is one by then.
+        """
+        wheel = None if host.unit else self.wheels.get(host.headers)
+        return wheel or self.payload.package
+
+    def boot(self, host: Host, door: Door | None = None) -> dict[str, Step]:
+        """Boot one host and return its steps; its parts are made first where they are missing."""
+        # What one host makes the next one needs: one at a time, in this lab and in any other that
+        # has the same cache, while others run.
+        with (self.images.cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.stop.is_set():
+                raise StoppedError
+            say(f"{host.name}: preparing")
+            parts = Parts(
+                qemu=self.images.qemu(),
+                kernel=self.kernel(host),
+                headers=self.images.headers(host.headers, HEADERS[host.headers]),
+                user_land=self.images.user_land(),
+                root_disk=self.images.root_disk(),
+            )
+        payload = replace(self.payload, package=self.package(host), door=door)
+        say(f"{host.name}: booting, to install {payload.package.name}")
+        result = run(host, parts, payload, self.console(host), self.limit, self.stop)
+        for name, data in result.wheels.items():
+            wheel = self.folder / host.name / name
+            wheel.parent.mkdir()
+            wheel.write_bytes(data)
+            self.wheels[host.headers] = wheel
+        return result.steps
+
+    def kernel(self, host: Host) -> Kernel:
+        """Return the kernel of `host`, with the kvm.ko that is built for it in its place."""
+        source = KERNELS[host.kernel]
+        kernel = self.images.kernel(host.kernel, source.suites, source.flavour, source.oldest)
+        if not host.kvm:
+            return kernel
+        release = kernel.vmlinuz.parent.name
+        module = build(self.images, release, source.suites, host.kvm)
+        return replace(kernel, modules={**kernel.modules, "kvm": module})
+
+    def console(self, host: Host) -> Path:
+        """Return where the console of `host` is written."""
+        return self.logs / f"{host.name}.log"
+
+    def check(self, name: str, judge: Callable[[], list[str]], machines: Sequence[Host]) -> bool:
+        """Tell how a check of some machines goes; `judge` makes it and returns what is wrong."""
+        start = time.monotonic()
+        try:
+            wrong = judge()
+        except StoppedError:
+            return False
+        except FAILURES as error:
+            wrong = [str(error)]
+        seconds = time.monotonic() - start
+        if not wrong:
+            say(f"{name}: passed in {seconds:.0f} s")
+            for host in machines:
+                self.console(host).unlink(missing_ok=True)
+            return True
+        say("\n".join([f"{name}: FAILED after {seconds:.0f} s", *wrong]))
+        for host in machines:
+            if self.console(host).exists():
+                say(f"{name}: console in {self.console(host)}")
+        return False
+
+    def check_host(self, host: Host) -> bool:
+        """Boot one host, judge what it said, and tell how it went."""
+        return self.check(host.name, lambda: problems(host, self.boot(host)), [host])
+
+
+def say(text: str) -> None:
+    """Print progress, which is no part of a command's output."""
+    sys.stderr.write(f"{text}\n")  # at once, since several threads say something
