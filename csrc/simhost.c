@@ -73,6 +73,9 @@ static const struct simhost simhosts[] = {
 	 .compat_capabilities = P9 | P10},
 	{"patch-v4-short", .rule = RULE_PATCH_POSTED, .capability = 1,
 	 .struct_size = offsetof(struct kvmppc_wire_patch_v4, compat_capabilities)},
+	{"struct-32", .rule = RULE_LINUX_7_3, .capability = 1, .struct_size = 32,
+	 .compat_capabilities = P9 | P10 | P11},
+	{"unknown-bit", MAINLINE, .compat_capabilities = P9 | P10 | P11 | 1ULL << 59},
 	{"future", .rule = RULE_LINUX_7_3, .capability = 1, .struct_size = 32,
 	 .compat_capabilities = P9 | P10 | P11 | 1ULL << 59},
 };

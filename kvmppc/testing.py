@@ -162,6 +162,18 @@ _HOSTS = (
         "POWER10",
     ),
     SimulatedHost(
+        "struct-32",
+        "Power11, a later kernel: a struct of 32 bytes",
+        "Power11",
+        kernel="8.0.0",
+    ),
+    SimulatedHost(
+        "unknown-bit",
+        "Power11, a later kernel: a bit that is not known yet",
+        "Power11",
+        kernel="8.0.0",
+    ),
+    SimulatedHost(
         "future",
         "Power11, a later kernel: a struct of 32 bytes, and a bit that is not known yet",
         "Power11",

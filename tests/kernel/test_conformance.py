@@ -39,6 +39,8 @@ KINDS = {
     "backend-refuses": Kind("linux-7.3", backend=-errno.EINVAL),
     "patch-v4": Kind("posted", P9 | P10),
     "patch-v4-strict": Kind("strict", P9 | P10),
+    "struct-32": Kind("linux-7.3", P9 | P10 | P11, struct_size=32),
+    "unknown-bit": Kind("linux-7.3", P9 | P10 | P11 | 1 << 59),
     "future": Kind("linux-7.3", P9 | P10 | P11 | 1 << 59, struct_size=32),
 }
 

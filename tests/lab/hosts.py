@@ -183,6 +183,11 @@ NO_NESTING: Record = {
     "QEMU: cap-nested-papr=on or cap-nested-hv=on), then load kvm_hv; dmesg says why it refused.",
 }
 
+UNKNOWN_BIT: Record = {
+    "compat_capabilities": "0x7800000000000000",
+    "unknown_bits": "0x800000000000000",
+}
+
 V1 = "pseries,cap-nested-hv=on"
 V2 = "pseries,cap-nested-papr=on"
 P9 = ("power9",)
@@ -355,18 +360,24 @@ HOSTS = [
         kvm="patch-v4-strict",
     ),
     Host(
+        "struct-32",
+        V2,
+        "power11",
+        record("power11", "power11", granted(NEGOTIATED, *P11)),
+        kvm="struct-32",
+    ),
+    Host(
+        "unknown-bit",
+        V2,
+        "power11",
+        record("power11", "power11", {**granted(NEGOTIATED, *P11), **UNKNOWN_BIT}),
+        kvm="unknown-bit",
+    ),
+    Host(
         "future",
         V2,
         "power11",
-        record(
-            "power11",
-            "power11",
-            {
-                **granted(NEGOTIATED, *P11),
-                "compat_capabilities": "0x7800000000000000",
-                "unknown_bits": "0x800000000000000",
-            },
-        ),
+        record("power11", "power11", {**granted(NEGOTIATED, *P11), **UNKNOWN_BIT}),
         kvm="future",
     ),
     Host(

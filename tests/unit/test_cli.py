@@ -29,6 +29,8 @@ EXIT_CODES = {
     "patch-v4": 0,
     "patch-v4-strict": 0,
     "patch-v4-short": 3,
+    "struct-32": 0,
+    "unknown-bit": 0,
     "future": 0,
 }
 

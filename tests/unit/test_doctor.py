@@ -37,6 +37,8 @@ TROUBLE = {
     "patch-v4-short": {"ioctl": "fail"},
     "no-operation": {"ioctl": "fail"},
     "backend-refuses": {"ioctl": "fail"},
+    "struct-32": {},
+    "unknown-bit": {},
     "future": {},
 }
 

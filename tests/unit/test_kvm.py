@@ -22,6 +22,8 @@ ANSWERS = [
     ("power11", 0x7000000000000000, Revision.LINUX_7_3),
     ("power11-as-power10", 0x6000000000000000, Revision.LINUX_7_3),
     ("powervm-power11", 0x3000000000000000, Revision.LINUX_7_3),
+    ("struct-32", 0x7000000000000000, Revision.LINUX_7_3),
+    ("unknown-bit", 0x7800000000000000, Revision.LINUX_7_3),
     ("future", 0x7800000000000000, Revision.LINUX_7_3),
     ("patch-v4", 0x6000000000000000, Revision.PATCH_V4),
     ("patch-v4-strict", 0x6000000000000000, Revision.PATCH_V4),

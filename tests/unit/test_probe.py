@@ -39,6 +39,15 @@ NO_ANSWER = {
     "newest": None,
     "unknown_bits": None,
 }
+ALL_MODES = {
+    "compat_capabilities": "0x7000000000000000",
+    "modes": ["power9", "power10", "power11"],
+    "newest": "power11",
+}
+UNKNOWN_BIT = {
+    "compat_capabilities": "0x7800000000000000",
+    "unknown_bits": "0x800000000000000",
+}
 POWER11 = {"cpu_physical": "power11", "cpu_effective": "power11", "pvr": "0x00821200"}
 NOT_ASKED = {**NO_ANSWER, "api_version": None, "capability": None}
 EXPECTED = {
@@ -51,18 +60,8 @@ EXPECTED = {
         "newest": "power9",
     },
     "power10": {},
-    "power11": {
-        **POWER11,
-        "compat_capabilities": "0x7000000000000000",
-        "modes": ["power9", "power10", "power11"],
-        "newest": "power11",
-    },
-    "power11-v2": {
-        **POWER11,
-        "compat_capabilities": "0x7000000000000000",
-        "modes": ["power9", "power10", "power11"],
-        "newest": "power11",
-    },
+    "power11": {**POWER11, **ALL_MODES},
+    "power11-v2": {**POWER11, **ALL_MODES},
     "power11-as-power10": {**POWER11, "cpu_effective": "power10"},
     "power11-as-power9": {
         **POWER11,
@@ -106,14 +105,9 @@ EXPECTED = {
     "patch-v4": {"revision": "patch-v4"},
     "patch-v4-strict": {"revision": "patch-v4"},
     "patch-v4-short": {**NO_ANSWER, "revision": "patch-v4", "status": "error"},
-    "future": {
-        **POWER11,
-        "kernel": "8.0.0",
-        "compat_capabilities": "0x7800000000000000",
-        "modes": ["power9", "power10", "power11"],
-        "newest": "power11",
-        "unknown_bits": "0x800000000000000",
-    },
+    "struct-32": {**POWER11, **ALL_MODES, "kernel": "8.0.0"},
+    "unknown-bit": {**POWER11, **ALL_MODES, **UNKNOWN_BIT, "kernel": "8.0.0"},
+    "future": {**POWER11, **ALL_MODES, **UNKNOWN_BIT, "kernel": "8.0.0"},
 }
 REASONS = {
     "power9": "derived from the device tree (nested API v1)",
