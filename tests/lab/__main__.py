@@ -33,7 +33,7 @@ AT_ONCE = 2
 def check_all(lab: Lab, hosts: list[Host], with_fleet: bool) -> int:
     """Check the hosts, some at once, and then the fleet; return the exit code."""
     # Those with most to do come first: the others can use what they build.
-    hosts = sorted(hosts, key=lambda host: not host.unit)
+    hosts = sorted(hosts, key=lambda host: not host.build)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         results: list[Future[bool]] = [pool.submit(lab.check_host, host) for host in hosts]
         try:

@@ -22,7 +22,7 @@ from tests.lab.verdict import differences
 from tests.lab.vm import LAST_LINES, Door
 
 NAME = "fleet"
-MEMBERS = [replace(host, unit=False) for host in HOSTS if host.fleet]
+MEMBERS = [replace(host, build=False) for host in HOSTS if host.fleet]
 # The same as they are booted: their consoles have names of their own.
 MACHINES = [replace(host, name=f"{NAME}-{host.name}") for host in MEMBERS]
 # What `kvmppc baseline --json` must say of their records.

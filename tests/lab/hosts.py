@@ -66,8 +66,8 @@ class Host:
             it is not said.
         twin: the simulated host whose kernel must answer every call as this one does; the
             same name where it is not said.
-        unit: whether the package is built there from its sdist, and its unit tests, which ask no
-            kernel, run there too.
+        build: whether the package is built there from its sdist; the others are given what was
+            built, where they come after it.
         guests: nested guests that are started there, instead of the tests of the kernel.
         fleet: whether it is one of the fleet's hosts too (tests/lab/fleet.py).
         default: whether it runs where no host is named.
@@ -81,7 +81,7 @@ class Host:
     headers: str = "own"
     kvm: str = ""
     twin: str = ""
-    unit: bool = False
+    build: bool = False
     guests: tuple[Guest, ...] = ()
     fleet: bool = False
     default: bool = True
@@ -223,7 +223,7 @@ HOSTS = [
         V1,
         "power10",
         record("power10", "power10", granted(DERIVED, *P10)),
-        unit=True,
+        build=True,
         fleet=True,
     ),
     Host(
@@ -258,7 +258,7 @@ HOSTS = [
         "power11",
         record("power11", "power10", granted(NEGOTIATED, *P10)),
         headers="fallback",
-        unit=True,
+        build=True,
     ),
     Host(
         "power11-as-power10-guests",
@@ -334,7 +334,7 @@ HOSTS = [
         record("power10", "power10", hinted("power10")),
         kernel="linux-6.12",
         headers="fallback",
-        unit=True,
+        build=True,
     ),
     Host(
         "linux-6.1",

@@ -39,10 +39,10 @@ class Lab:
     def package(self, host: Host) -> Path:
         """Return what is installed in `host`.
 
-        Compiling is what takes longest under emulation: hosts without unit tests are given the
-        wheel that another one has built against the same headers, where there is one by then.
+        Compiling is what takes longest under emulation: most hosts are given the wheel that
+        another one has built against the same headers, where there is one by then.
         """
-        wheel = None if host.unit else self.wheels.get(host.headers)
+        wheel = None if host.build else self.wheels.get(host.headers)
         return wheel or self.payload.package
 
     def boot(self, host: Host, door: Door | None = None) -> dict[str, Step]:

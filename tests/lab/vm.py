@@ -118,10 +118,10 @@ def initrd(host: Host, parts: Parts, payload: Payload) -> bytes:
     cpio.add("lab/twin", (host.twin or host.name).encode())
     if host.guests:
         add_guests(cpio, host, parts)
-    for folder in () if host.guests else ("tests/shared", "tests/kernel"):
-        cpio.add_tree(payload.source / folder, f"lab/source/{folder}")
-    for file in ("pyproject.toml", "tests/conftest.py", *(UNIT_TESTS if host.unit else ())):
-        if (payload.source / file).exists():
+    else:
+        for folder in ("tests/shared", "tests/kernel"):
+            cpio.add_tree(payload.source / folder, f"lab/source/{folder}")
+        for file in ("pyproject.toml", "tests/conftest.py", *UNIT_TESTS):
             cpio.add(f"lab/source/{file}", (payload.source / file).read_bytes())
     return cpio.close()
 
