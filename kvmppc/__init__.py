@@ -9,34 +9,12 @@
 """
 
 from kvmppc._version import __version__
-from kvmppc.advice import (
-    AdviceError,
-    NoAnswerError,
-    NotGrantedError,
-    choose_mode,
-    libvirt_cpu,
-    qemu_option,
-)
-from kvmppc.errors import (
-    ApiVersionError,
-    ClosedError,
-    DeviceNotFoundError,
-    DevicePermissionError,
-    InvalidError,
-    KvmError,
-    NoModuleError,
-    NotKvmDeviceError,
-    ProtocolError,
-    TooBigError,
-    UnsupportedError,
-    VmCreationError,
-)
-from kvmppc.kvm import Cap, Kvm, Vm
-from kvmppc.modes import CompatCaps, CpuMode, Revision
-from kvmppc.record import RecordError
-from kvmppc.report import HostReport, probe
 
-__all__ = [
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvmppc._public import *  # noqa: F403 - type checkers read the names there
+
+__all__ = [  # noqa: F405
     "AdviceError",
     "ApiVersionError",
     "Cap",
@@ -66,3 +44,23 @@ __all__ = [
     "probe",
     "qemu_option",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Loads the public names when the first of them is used.
+
+    Many programs import at their top what only some of their runs need: a libvirt hook is started
+    for every step in a guest's life, and has a question at one of them.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module 'kvmppc' has no attribute {name!r}")
+    from kvmppc import _public
+
+    globals().update((public, getattr(_public, public)) for public in _public.__all__)
+    value: object = globals()[name]
+    return value
+
+
+def __dir__() -> list[str]:
+    """What is there, whether it has been loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import io
 import os
@@ -13,7 +12,9 @@ from kvmppc.commands import SUMMARIES, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
+    from types import ModuleType, SimpleNamespace
 
 USAGE = 2
 
@@ -37,17 +38,33 @@ def _version() -> str:
     return f"kvmppc {__version__} (linux/kvm.h: {names})\n"
 
 
+def _parse(name: str, command: ModuleType, words: list[str]) -> argparse.Namespace:
+    """Reads a command's words. Loads argparse, which takes as long as asking and all else."""
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog=f"kvmppc {name}",
+        description=command.DESCRIPTION,
+        epilog=command.EPILOG,
+        formatter_class=_formatter,
+    )
+    command.configure(parser)
+    return parser.parse_args(words)
+
+
 def _formatter(prog: str) -> argparse.HelpFormatter:
     """Lays the help out as the terminal is wide.
 
     argparse would find the width too, but loads shutil for it, also where no help is asked for:
     nearly a tenth of the time that the command's imports take.
     """
+    from argparse import RawDescriptionHelpFormatter
+
     try:
         columns = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size().columns or 80
     except (ValueError, OSError):
         columns = 80
-    return argparse.RawDescriptionHelpFormatter(prog, width=max(columns, 40) - 2)
+    return RawDescriptionHelpFormatter(prog, width=max(columns, 40) - 2)
 
 
 def _run(words: list[str]) -> int:
@@ -64,14 +81,9 @@ def _run(words: list[str]) -> int:
     if name not in SUMMARIES:
         raise UsageError(f"{name!r} is no command; there are {', '.join(SUMMARIES)}")
     command = importlib.import_module(f"kvmppc.commands.{name}")
-    parser = argparse.ArgumentParser(
-        prog=f"kvmppc {name}",
-        description=command.DESCRIPTION,
-        epilog=command.EPILOG,
-        formatter_class=_formatter,
-    )
-    command.configure(parser)
-    code: int = command.run(parser.parse_args(words))
+    plain: dict[tuple[str, ...], SimpleNamespace] = getattr(command, "PLAIN", {})
+    arguments = plain.get(tuple(words)) or _parse(name, command, words)
+    code: int = command.run(arguments)
     return code
 
 

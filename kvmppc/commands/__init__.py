@@ -2,6 +2,7 @@
 
 A module has ``DESCRIPTION``, ``EPILOG``, ``configure(parser)`` and ``run(arguments)``,
 which returns the exit code. ``run`` raises UsageError for words that make no sense.
+It may have ``PLAIN``: what common words mean, so that no parser is loaded for them.
 """
 
 # In the order that --help lists them; the first is what kvmppc without a command does.

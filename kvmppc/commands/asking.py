@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import sys
 
 from kvmppc.commands import UsageError
@@ -14,7 +12,9 @@ from kvmppc.report import HostReport, probe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from contextlib import AbstractContextManager
+    from types import SimpleNamespace
 
 
 DEVICE = "/dev/kvm"
@@ -34,15 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _device(path: str) -> str:
+    from argparse import ArgumentTypeError
+
     if not path or "\0" in path:
-        raise argparse.ArgumentTypeError("a device is the path of a file")
+        raise ArgumentTypeError("a device is the path of a file")
     return path
 
 
-def on_host(arguments: argparse.Namespace) -> AbstractContextManager[object]:
+def on_host(arguments: argparse.Namespace | SimpleNamespace) -> AbstractContextManager[object]:
     """The host to be on while asking: this one, or the simulated one that was named."""
     if arguments.simulate is None:
-        return contextlib.nullcontext()
+        from contextlib import nullcontext
+
+        return nullcontext()
     # Loaded only here: the simulation is no part of what runs on a real host.
     from kvmppc.testing import simulated_host, simulated_hosts
 
@@ -54,8 +58,10 @@ def on_host(arguments: argparse.Namespace) -> AbstractContextManager[object]:
     return simulated_host(arguments.simulate)
 
 
-def ask(arguments: argparse.Namespace) -> HostReport:
+def ask(arguments: argparse.Namespace | SimpleNamespace) -> HostReport:
     """Asks the host."""
+    if arguments.simulate is None:
+        return probe(arguments.device)
     with on_host(arguments):
         return probe(arguments.device)
 
@@ -69,11 +75,13 @@ def exit_code(report: HostReport) -> int:
 
 def mode_named(name: str) -> CpuMode:
     """A mode by any spelling of its name, for argparse."""
+    from argparse import ArgumentTypeError
+
     try:
         return CpuMode(name)
     except ValueError:
         names = ", ".join(map(str, CpuMode))
-        raise argparse.ArgumentTypeError(f"{name!a} is no mode; there are {names}") from None
+        raise ArgumentTypeError(f"{name!a} is no mode; there are {names}") from None
 
 
 def add_report_argument(parser: argparse.ArgumentParser) -> None:

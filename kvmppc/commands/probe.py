@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 from kvmppc.commands import asking
 from kvmppc.output import report_metrics, report_shell, report_text, wants_color
@@ -22,6 +23,22 @@ exit codes:
   3  no answer: a hint only, unsupported, unavailable, or an error
   4  permission denied
 """
+
+
+def _plain(form: str) -> SimpleNamespace:
+    """What the parser makes of words that name a form and nothing else."""
+    return SimpleNamespace(
+        format=form, output=None, exit_zero=False, device=asking.DEVICE, simulate=None
+    )
+
+
+# As scripts start it, over and over.
+PLAIN = {
+    (): _plain("text"),
+    ("--json",): _plain("json"),
+    ("-q",): _plain("quiet"),
+    ("--quiet",): _plain("quiet"),
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     asking.add_arguments(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace | SimpleNamespace) -> int:
     """Asks and prints."""
     report = asking.ask(arguments)
     text = _text(report, arguments.format, color=arguments.output is None)

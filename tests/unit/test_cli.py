@@ -1,5 +1,6 @@
 """The command, as people and scripts use it."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 
 import kvmppc
 from kvmppc.cli import main
+from kvmppc.commands import probe
 from kvmppc.testing import simulated_host, simulated_hosts
 
 EXIT_CODES = {
@@ -55,6 +57,13 @@ def test_the_exit_code_tells_the_status(name, capsys):
 
 def test_every_simulated_host_has_an_exit_code_here():
     assert set(EXIT_CODES) == {host.name for host in simulated_hosts()}
+
+
+def test_words_that_need_no_parser_mean_what_the_parser_makes_of_them():
+    parser = argparse.ArgumentParser()
+    probe.configure(parser)
+    for words, arguments in probe.PLAIN.items():
+        assert vars(arguments) == vars(parser.parse_args(words))
 
 
 def test_people_get_a_few_aligned_lines(capsys):

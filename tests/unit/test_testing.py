@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import kvmppc
+from kvmppc import _public
 from kvmppc.testing import simulated_host, simulated_hosts
 
 NAMES = (
@@ -80,10 +81,20 @@ def test_plain_import_loads_no_simulation(tmp_path):
 def test_plain_import_loads_no_slow_module(tmp_path):
     # -S: what the environment's own start-up loads is not ours.
     path = [entry for entry in sys.path if entry.endswith("-packages")]
-    code = f"import sys; sys.path += {path!r}; import kvmppc; print(*sys.modules)"
-    loaded = set(run_python(tmp_path, "-S", "-c", code))
-    assert "kvmppc.kvm" in loaded
-    assert not loaded & {"dataclasses", "typing", "argparse", "json", "cffi", "re", "inspect"}
+    slow = {"dataclasses", "typing", "argparse", "json", "cffi", "re", "inspect"}
+    for use, is_loaded in (("", False), ("kvmppc.Kvm", True)):
+        code = f"import sys; sys.path += {path!r}; import kvmppc; {use}\nprint(*sys.modules)"
+        loaded = set(run_python(tmp_path, "-S", "-c", code))
+        assert ("kvmppc.kvm" in loaded) is is_loaded
+        assert not loaded & slow
+
+
+def test_every_public_name_is_there_and_told():
+    assert {*_public.__all__, "__version__"} == set(kvmppc.__all__) <= set(dir(kvmppc))
+    for name in _public.__all__:
+        assert getattr(kvmppc, name) is getattr(_public, name)
+    with pytest.raises(AttributeError, match="module 'kvmppc' has no attribute 'Kvn'"):
+        _ = kvmppc.Kvn
 
 
 def test_a_handle_forgotten_until_exit_is_complained_about(tmp_path):

@@ -1,0 +1,58 @@
+"""The public names, brought together. kvmppc itself loads this when one of them is first used."""
+
+from kvmppc.advice import (
+    AdviceError,
+    NoAnswerError,
+    NotGrantedError,
+    choose_mode,
+    libvirt_cpu,
+    qemu_option,
+)
+from kvmppc.errors import (
+    ApiVersionError,
+    ClosedError,
+    DeviceNotFoundError,
+    DevicePermissionError,
+    InvalidError,
+    KvmError,
+    NoModuleError,
+    NotKvmDeviceError,
+    ProtocolError,
+    TooBigError,
+    UnsupportedError,
+    VmCreationError,
+)
+from kvmppc.kvm import Cap, Kvm, Vm
+from kvmppc.modes import CompatCaps, CpuMode, Revision
+from kvmppc.record import RecordError
+from kvmppc.report import HostReport, probe
+
+__all__ = [
+    "AdviceError",
+    "ApiVersionError",
+    "Cap",
+    "ClosedError",
+    "CompatCaps",
+    "CpuMode",
+    "DeviceNotFoundError",
+    "DevicePermissionError",
+    "HostReport",
+    "InvalidError",
+    "Kvm",
+    "KvmError",
+    "NoAnswerError",
+    "NoModuleError",
+    "NotGrantedError",
+    "NotKvmDeviceError",
+    "ProtocolError",
+    "RecordError",
+    "Revision",
+    "TooBigError",
+    "UnsupportedError",
+    "Vm",
+    "VmCreationError",
+    "choose_mode",
+    "libvirt_cpu",
+    "probe",
+    "qemu_option",
+]
