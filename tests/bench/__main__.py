@@ -18,7 +18,7 @@ from . import calls, growth, starts
 from .build import compile_shared, load_rivals
 from .rounds import Summary, compared, in_turns
 
-SIMULATED = "get_compat_caps, preloaded kernel"
+PRELOADED = "preloaded kernel"
 _TO = (calls.FLOOR, calls.BY_HAND, calls.FCNTL)
 
 
@@ -48,6 +48,14 @@ def measure_calls(rivals: ModuleType, sizes: Sizes) -> Summary:
         }
 
 
+def measure_asking(rivals: ModuleType, sizes: Sizes) -> Summary:
+    """The calls, and probe() as a whole."""
+    return {
+        "calls": measure_calls(rivals, sizes),
+        "probe": {"probe()": starts.measure_probe(rivals, sizes.probes, sizes.probes // 10)},
+    }
+
+
 def measure_growth(rivals: ModuleType, sizes: Sizes) -> Summary:
     """Threads, and long use."""
     with Kvm() as kvm, kvm.create_vm() as vm:
@@ -61,10 +69,10 @@ def measure_growth(rivals: ModuleType, sizes: Sizes) -> Summary:
 
 
 def on_preloaded_kernel(folder: str, words: list[str]) -> Summary:
-    """The calls once more, in a process for whom preload.c stands before the kernel."""
+    """Calls and probe() once more, in a process for whom preload.c stands before the kernel."""
     environment = {**os.environ, "LD_PRELOAD": compile_shared("preload.c", folder)}
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    command = [sys.executable, "-m", "tests.bench", "--only-calls", *words]
+    command = [sys.executable, "-m", "tests.bench", "--asked", *words]
     done = subprocess.run(
         command, env=environment, cwd=root, stdout=subprocess.PIPE, check=True, text=True
     )
@@ -115,8 +123,8 @@ def _tell(figures: Summary) -> None:
     for name, rows in figures["calls"].items():
         _table(name, rows)
     _table("starts", figures["starts"])
-    if figures["probe"]:
-        _table("probe()", figures["probe"])
+    for name, rows in figures["probe"].items():
+        _table(name, rows)
     for name, rows in figures["growth"].items():
         _rows(name, rows)
 
@@ -130,25 +138,27 @@ def main() -> int:
     )
     parser.add_argument("--output", metavar="FILE", help="write the figures there, as JSON")
     parser.add_argument(
-        "--only-calls", action="store_true", help="print the calls' figures as JSON"
+        "--asked", action="store_true", help="print the figures of asking alone, as JSON"
     )
     arguments = parser.parse_args()
     sizes = Sizes(arguments.quick, arguments.calls)
     with tempfile.TemporaryDirectory() as folder:
         rivals = load_rivals(folder)
-        if arguments.only_calls:
-            print(json.dumps(measure_calls(rivals, sizes)))
+        if arguments.asked:
+            print(json.dumps(measure_asking(rivals, sizes)))
             return 0
         figures: Summary = {"about": about(), "calls": {}, "probe": {}, "growth": {}}
         preloaded = on_preloaded_kernel(folder, ["--quick"] if arguments.quick else [])
         try:
-            figures["calls"] = measure_calls(rivals, sizes)
-            if "get_compat_caps" not in figures["calls"]:
-                figures["probe"] = starts.measure_probe(rivals, sizes.rounds, sizes.probes)
+            figures.update(measure_asking(rivals, sizes))
             figures["growth"] = measure_growth(rivals, sizes)
         except kvmppc.KvmError as error:
             print(f"this machine's own kernel is left out: {error}", file=sys.stderr)
-        figures["calls"][SIMULATED] = preloaded["get_compat_caps"]
+        if "get_compat_caps" not in figures["calls"]:
+            figures["calls"][f"get_compat_caps, {PRELOADED}"] = preloaded["calls"][
+                "get_compat_caps"
+            ]
+            figures["probe"][f"probe(), {PRELOADED}"] = preloaded["probe"]["probe()"]
         figures["starts"] = starts.measure_starts(sizes.starts)
     _tell(figures)
     if arguments.output:

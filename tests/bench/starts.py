@@ -63,7 +63,7 @@ def measure_starts(rounds: int) -> dict[str, Summary]:
 
 
 def measure_probe(rivals: ModuleType, rounds: int, calls: int) -> dict[str, Summary]:
-    """probe() where the kernel has no such question, against the same system calls in C."""
+    """probe() against the same system calls in C."""
 
     def ours(calls: int) -> None:
         for _ in range(calls):

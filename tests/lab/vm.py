@@ -119,7 +119,7 @@ def initrd(host: Host, parts: Parts, payload: Payload) -> bytes:
     if host.guests:
         add_guests(cpio, host, parts)
     else:
-        for folder in ("tests/shared", "tests/kernel"):
+        for folder in ("tests/shared", "tests/kernel", "tests/bench"):
             cpio.add_tree(payload.source / folder, f"lab/source/{folder}")
         for file in ("pyproject.toml", "tests/conftest.py", *UNIT_TESTS):
             cpio.add(f"lab/source/{file}", (payload.source / file).read_bytes())
