@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,7 +127,9 @@ def main() -> int:
     cache = options.cache.resolve()
     with tempfile.TemporaryDirectory(prefix="kvmppc-lab-") as folder:
         sdist = options.sdist or make_sdist(Path(folder))
-        payload = Payload(sdist, SOURCE, options.run or "")
+        shutil.unpack_archive(sdist, f"{folder}/source")
+        source = next(Path(folder, "source").iterdir())
+        payload = Payload(sdist, source, options.run or "")
         lab = Lab(Images(cache, options.refresh), payload, options.limit, Path(folder))
         if options.run is not None:
             return run_command(lab, options.hosts[0])

@@ -31,7 +31,13 @@ class LabError(Exception):
 
 def need_tools() -> None:
     """Raise LabError with the packages to install where a program is missing."""
-    tools = {"apt-get": "apt", "dpkg-deb": "dpkg", "mke2fs": "e2fsprogs", "timeout": "coreutils"}
+    tools = {
+        "apt-get": "apt",
+        "dpkg-deb": "dpkg",
+        "mke2fs": "e2fsprogs",
+        "ssh": "openssh-client",
+        "timeout": "coreutils",
+    }
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     packages = sorted({tools[tool] for tool in tools if not shutil.which(tool, path=path)})
     if not KEYRING.exists():

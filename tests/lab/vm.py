@@ -39,7 +39,7 @@ class Payload:
 
     Attributes:
         package: the file that is installed there, an sdist or a wheel.
-        source: the repository, for the tests; they run where there is no command.
+        source: the unpacked sdist, for the tests; they run where there is no command.
         command: for bash.
         door: if somebody comes in by ssh; then the machine waits, and does nothing by itself.
     """
