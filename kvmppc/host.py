@@ -40,11 +40,17 @@ class Source:
 
     def read(self, path: str) -> bytes | None:
         """The file's first bytes; None where it is not there or may not be read."""
+        # Not open(): the file object that it makes takes as long as all the system calls.
         try:
-            with open(self.root.rstrip("/") + path, "rb", buffering=0) as file:
-                return file.read(_READ_LIMIT)
+            fd = os.open(self.root.rstrip("/") + path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return None
+        try:
+            return os.read(fd, _READ_LIMIT)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
 
     def entries(self, path: str) -> list[str]:
         """The names in a folder, sorted; empty where it is not there."""
@@ -107,12 +113,14 @@ class Host:
 
 
 def _cpuinfo(source: Source) -> dict[str, str]:
-    """The first value of each name in /proc/cpuinfo."""
+    """The names and values of the first processor in /proc/cpuinfo; an empty line ends it."""
     facts: dict[str, str] = {}
     for line in (source.read("/proc/cpuinfo") or b"").decode("ascii", "replace").splitlines():
         name, colon, value = line.partition(":")
         if colon:
             facts.setdefault(name.strip(), value.strip())
+        elif facts:
+            break
     return facts
 
 
@@ -155,7 +163,7 @@ def _mode_named(cpu: str) -> CpuMode | None:
     """The mode in a line like "POWER10 (architected), altivec supported"."""
     words = cpu.replace(",", " ").split()
     try:
-        return CpuMode(words[0]) if words else None
+        return CpuMode(words[0].lower()) if words else None
     except ValueError:
         return None
 
