@@ -6,7 +6,7 @@ processor, and what KVM must say there. A kernel or headers other than the usual
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Union
 
 Value = Union[None, int, str, list[str]]
@@ -39,7 +39,7 @@ class Guest:
 
     Attributes:
         name: of its step.
-        command: prints the words that QEMU is started with.
+        command: starts it; one of the functions in guest/checks.
         says: what must be in its console, or in what QEMU says.
         boots: whether it comes up and switches itself off; else it must fail.
         before: QEMU's version from which on this is no longer so.
@@ -196,25 +196,26 @@ P11 = ("power9", "power10", "power11")
 
 
 def booting(name: str, command: str, mode: str) -> Guest:
-    """Return a guest that must boot in a mode, with the words that `command` prints."""
+    """Return a guest that `command` starts and that must boot in a mode."""
     return Guest(name, command, f"cpu\t\t: {mode} (architected)")
 
 
 def refused(mode: str, says: str) -> Guest:
     """Return a guest for which more is asked than the host grants."""
-    command = f"echo -machine pseries,max-cpu-compat={mode}"
+    command = f"nested echo -machine pseries,max-cpu-compat={mode}"
     return Guest(f"max-{mode}", command, says, boots=False)
 
 
 # Without a mode QEMU goes by the physical processor, until 11.2, which asks the kernel.
 UNADVISED = Guest(
     "unadvised",
-    "echo -machine pseries",
+    "nested echo -machine pseries",
     "error: kvm run failed Invalid argument",
     boots=False,
     before=(11, 2),
 )
-ADVISED = "kvmppc advise --for qemu"
+ADVISED = "nested kvmppc advise --for qemu"
+DOMAIN = replace(UNADVISED, name="libvirt", command="domain /lab/nested/domain.xml")
 
 HOSTS = [
     Host("power9", V1, "power9", record("power9", "power9", granted(DERIVED, *P9))),
@@ -269,6 +270,9 @@ HOSTS = [
             refused("power11", "Unable to set CPU compatibility mode in KVM: Invalid argument"),
             booting("advised", ADVISED, "POWER10"),
             booting("advised-power9", f"{ADVISED} --mode power9", "POWER9"),
+            Guest("libvirt-argv", "argv", ",max-cpu-compat=power10 -accel kvm -cpu host "),
+            booting("libvirt-fixed", "domain /tmp/fixed.xml", "POWER10"),
+            DOMAIN,
             UNADVISED,
         ),
     ),

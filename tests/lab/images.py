@@ -1,10 +1,10 @@
 """What a virtual machine of the lab boots from: a kernel, an initrd, a root disk, a result disk.
 
-The root disk is a Debian sid for ppc64le with Python, pip, gcc, QEMU and an
-ssh server; every machine gets it with
-throw-away writes. The initrd holds what differs from host to host: busybox and the init script,
-the kernel's modules, the Linux headers to build against, the sdist and the tests. What a machine
-has to say comes back as a tar archive on the result disk, so that nothing is read off its console.
+The root disk is a Debian sid for ppc64le with Python, pip, gcc, QEMU, libvirt and an ssh server;
+every machine gets it with throw-away writes. The initrd holds what differs from host to host:
+busybox and the init script, the kernel's modules, the Linux headers to build against, the package
+and the tests. What a machine has to say comes back as a tar archive on the result disk, so that
+nothing is read off its console.
 """
 
 from __future__ import annotations
@@ -41,7 +41,15 @@ USER_LAND = [
     "python3-hypothesis",
     "qemu-system-ppc",
     "dropbear-bin",
+    "libvirt-daemon-driver-qemu",
+    "libvirt-clients",
 ]
+# As the scripts of the packages would have made them.
+ETC = {
+    "passwd": "root:x:0:0:root:/root:/bin/bash\nlibvirt-qemu:x:102:102::/:/bin/false\n",
+    "group": "root:x:0:\nkvm:x:101:\nlibvirt-qemu:x:102:\n",
+    "shells": "/bin/bash\n",
+}
 ROOT_DISK_SIZE = "1600M"
 RESULT_DISK_SIZE = 64 << 20
 # What linux-libc-dev has for powerpc, and where it lies in every Debian since trixie.
@@ -164,7 +172,9 @@ class Images:
     def root_disk(self) -> Path:
         """Return the root disk: an ext4 file system with the user land, nothing is mounted."""
         tree = self.user_land()
-        final, draft = fresh(self.cache / "disks", "root", key_of(tree.name, ROOT_DISK_SIZE))
+        final, draft = fresh(
+            self.cache / "disks", "root", key_of(tree.name, ROOT_DISK_SIZE, *ETC.values())
+        )
         if not final.exists():
             _complete(tree)
             self._compile(tree)
@@ -193,9 +203,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _complete(tree: Path) -> None:
     """Add what the scripts of Debian's packages would have made, and mount points."""
-    (tree / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
-    (tree / "etc/shells").write_text("/bin/bash\n")
-    (tree / "etc/group").write_text("root:x:0:\nkvm:x:101:\n")
+    for name, text in ETC.items():
+        (tree / "etc" / name).write_text(text)
     # pip reads this file even where it is to ask no server.
     certificates = sorted((tree / "usr/share/ca-certificates/mozilla").glob("*.crt"))
     bundle = tree / "etc/ssl/certs/ca-certificates.crt"
