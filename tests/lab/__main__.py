@@ -33,8 +33,8 @@ AT_ONCE = 2
 
 def check_all(lab: Lab, hosts: list[Host], with_fleet: bool) -> int:
     """Check the hosts, some at once, and then the fleet; return the exit code."""
-    # Those with most to do come first: the others can use what they build.
-    hosts = sorted(hosts, key=lambda host: not host.build)
+    # Those that build come first, since the others can use it; then those with most to do.
+    hosts = sorted(hosts, key=lambda host: (not host.build, not host.guests))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         results: list[Future[bool]] = [pool.submit(lab.check_host, host) for host in hosts]
         try:
@@ -130,7 +130,8 @@ def main() -> int:
         shutil.unpack_archive(sdist, f"{folder}/source")
         source = next(Path(folder, "source").iterdir())
         payload = Payload(sdist, source, options.run or "")
-        lab = Lab(Images(cache, options.refresh), payload, options.limit, Path(folder))
+        checks = len(options.hosts) + options.fleet
+        lab = Lab(Images(cache, options.refresh), payload, options.limit, Path(folder), checks)
         if options.run is not None:
             return run_command(lab, options.hosts[0])
         return check_all(lab, options.hosts, options.fleet)

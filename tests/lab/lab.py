@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import subprocess
 import sys
 import threading
@@ -26,13 +27,17 @@ FAILURES = (LabError, OSError, subprocess.SubprocessError)
 class Lab:
     """The run of some hosts: prepares parts, boots, keeps consoles of what failed."""
 
-    def __init__(self, images: Images, payload: Payload, limit: float, folder: Path) -> None:
+    def __init__(
+        self, images: Images, payload: Payload, limit: float, folder: Path, checks: int
+    ) -> None:
         self.images = images
         self.payload = payload
         self.limit = limit
         self.folder = folder
+        self.checks = checks
         self.wheels: dict[str, Path] = {}
         self.stop = threading.Event()
+        self.ended = itertools.count(1)  # how many checks have come to their end
         self.logs = images.cache / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
 
@@ -95,12 +100,14 @@ class Lab:
         except FAILURES as error:
             wrong = [str(error)]
         seconds = time.monotonic() - start
+        number = next(self.ended)
         if not wrong:
-            say(f"{name}: passed in {seconds:.0f} s")
+            say(f"{name}: passed in {seconds:.0f} s ({number} of {self.checks})")
             for host in machines:
                 self.console(host).unlink(missing_ok=True)
             return True
-        say("\n".join([f"{name}: FAILED after {seconds:.0f} s", *wrong]))
+        told = f"{name}: FAILED after {seconds:.0f} s ({number} of {self.checks})"
+        say("\n".join([told, *wrong]))
         for host in machines:
             if self.console(host).exists():
                 say(f"{name}: console in {self.console(host)}")
