@@ -23,6 +23,7 @@ def commands() -> dict[str, list[str]]:
     found = {
         BARE: [python, "-c", "pass"],
         "import kvmppc": [python, "-c", "import kvmppc"],
+        "import kvmppc; kvmppc.probe()": [python, "-c", "import kvmppc; kvmppc.probe()"],
         "kvmppc probe": [script, "probe"],
         "python -m kvmppc probe": [python, "-m", "kvmppc", "probe"],
     }
