@@ -14,7 +14,6 @@ import argparse
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -24,7 +23,7 @@ from tests.lab import fleet
 from tests.lab.hosts import HOSTS, Host
 from tests.lab.images import Images
 from tests.lab.lab import FAILURES, Lab, say
-from tests.lab.parts import LabError, need_tools
+from tests.lab.parts import LabError, carry_out, need_tools
 from tests.lab.vm import Payload, last_lines
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -69,14 +68,11 @@ def make_sdist(folder: Path) -> Path:
     """Build the repository's sdist in a throw-away environment."""
     say("making the sdist")
     python = str(folder / "venv/bin/python")
-    for command in (
+    carry_out(
         [sys.executable, "-m", "venv", str(folder / "venv")],
         [python, "-m", "pip", "install", "--quiet", "build"],
         [python, "-m", "build", "--sdist", "--outdir", str(folder / "dist"), str(SOURCE)],
-    ):
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode:
-            raise LabError(f"the sdist could not be made:\n{done.stdout.rstrip()}")
+    )
     return next((folder / "dist").glob("*.tar.gz"))
 
 

@@ -5,21 +5,22 @@ ssh goes through a port of 127.0.0.1 that QEMU forwards; the machines themselves
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.lab.hosts import HOSTS
 from tests.lab.lab import Lab
-from tests.lab.parts import LabError
+from tests.lab.parts import LabError, carry_out
 from tests.lab.verdict import differences
-from tests.lab.vm import LAST_LINES, Door
+from tests.lab.vm import LAST_LINES, Door, Step
 
 NAME = "fleet"
 MEMBERS = [replace(host, build=False) for host in HOSTS if host.fleet]
@@ -72,38 +73,36 @@ def prepare(folder: Path, package: Path) -> Control:
     """Return a Control in `folder`, with Ansible and kvmppc."""
     control = Control(folder)
     folder.mkdir()
-    for command in (
+    carry_out(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(control.key)],
         [sys.executable, "-m", "venv", str(folder / "venv")],
         [control.program("pip"), "install", "--quiet", "ansible-core", str(package)],
-    ):
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode:
-            raise LabError(f"{command[0]} failed:\n{done.stdout.rstrip()}")
+    )
     return control
 
 
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody has."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 that nobody has, no two the same."""
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def problems(lab: Lab) -> list[str]:
     """Boot the fleet, play the playbook, and return what is wrong; nothing where all is right."""
     control = prepare(lab.folder / NAME, lab.payload.package)
     key = control.key.with_suffix(".pub").read_text()
-    ports = {host.name: free_port() for host in MEMBERS}
+    ports = dict(zip([host.name for host in MEMBERS], free_ports(len(MEMBERS))))
     with ThreadPoolExecutor(len(MEMBERS)) as pool:
         machines = [
             pool.submit(lab.boot, machine, Door(key, port))
             for machine, port in zip(MACHINES, ports.values())
         ]
         try:
-            for name, port in ports.items():
-                wait_for(control, name, port)
+            for machine, port in zip(machines, ports.values()):
+                wait_for(control, machine, port)
             play = run_playbook(lab, control, ports)
             for port in ports.values():
                 control.ssh(port, "touch /run/done")
@@ -117,12 +116,14 @@ def problems(lab: Lab) -> list[str]:
     return wrong_records(control)
 
 
-def wait_for(control: Control, name: str, port: int) -> None:
-    """Wait until a host can be reached; LabError if it cannot in time."""
+def wait_for(control: Control, machine: Future[dict[str, Step]], port: int) -> None:
+    """Wait until a machine can be reached; LabError if it cannot in time, or has ended before."""
     deadline = time.monotonic() + SSH_LIMIT
     while not control.ssh(port, "true"):
+        if machine.done():
+            raise LabError(f"a machine ended before anybody came in: {machine.result()}")
         if time.monotonic() > deadline:
-            raise LabError(f"{name} cannot be reached by ssh after {SSH_LIMIT} s")
+            raise LabError(f"a machine cannot be reached by ssh after {SSH_LIMIT} s")
         time.sleep(1)
 
 

@@ -46,6 +46,14 @@ def need_tools() -> None:
         raise LabError(f"the lab needs these Debian packages: apt-get install {' '.join(packages)}")
 
 
+def carry_out(*commands: list[str]) -> None:
+    """Run commands one after the other; LabError with what the first one that fails printed."""
+    for command in commands:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise LabError(f"{' '.join(command)} failed:\n{done.stdout.rstrip()}")
+
+
 def mirror() -> str:
     """Return the Debian mirror that apt on this machine is configured to use."""
     listing = subprocess.run(
