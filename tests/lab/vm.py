@@ -107,13 +107,14 @@ def initrd(host: Host, parts: Parts, payload: Payload) -> bytes:
             cpio.add(f"modules/{group}/{name}.ko", data)
     if payload.door:
         cpio.add("lab/authorized_keys", payload.door.key.encode())
-    cpio.add("headers/folders", "\n".join(HEADER_FOLDERS).encode())
-    for folder in HEADER_FOLDERS:
-        cpio.add_tree(parts.headers / folder, f"headers/{folder}")
     cpio.add("lab/name", host.name.encode())
     cpio.add("lab/checks", (GUEST / "checks").read_bytes())
     cpio.add("lab/command", payload.command.encode())
     kind = "wheel" if payload.package.suffix == ".whl" else "sdist"
+    folders = HEADER_FOLDERS if kind == "sdist" else ()  # a wheel needs no compiler
+    cpio.add("headers/folders", "\n".join(folders).encode())
+    for folder in folders:
+        cpio.add_tree(parts.headers / folder, f"headers/{folder}")
     cpio.add(f"lab/{kind}/{payload.package.name}", payload.package.read_bytes())
     cpio.add("lab/twin", (host.twin or host.name).encode())
     if host.guests:

@@ -5,7 +5,7 @@ import sys
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kvmppc
@@ -95,7 +95,7 @@ def test_a_question_while_another_thread_closes_is_answered_or_refused(kvmppc_ho
     sys.setswitchinterval(1e-6)
     try:
         with Kvm() as kvm:
-            for _ in range(200):
+            for _ in range(2 * settings().max_examples):
                 vm = kvm.create_vm()
                 closer = threading.Thread(target=vm.close)
                 closer.start()
