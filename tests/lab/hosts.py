@@ -259,7 +259,6 @@ HOSTS = [
         "power11",
         record("power11", "power10", granted(NEGOTIATED, *P10)),
         headers="fallback",
-        build=True,
     ),
     Host(
         "power11-as-power10-guests",
