@@ -1,13 +1,5 @@
 """The public names, brought together. kvmppc itself loads this when one of them is first used."""
 
-from kvmppc.advice import (
-    AdviceError,
-    NoAnswerError,
-    NotGrantedError,
-    choose_mode,
-    libvirt_cpu,
-    qemu_option,
-)
 from kvmppc.errors import (
     ApiVersionError,
     ClosedError,
@@ -21,6 +13,14 @@ from kvmppc.errors import (
     TooBigError,
     UnsupportedError,
     VmCreationError,
+)
+from kvmppc.guest.advice import (
+    AdviceError,
+    NoAnswerError,
+    NotGrantedError,
+    choose_mode,
+    libvirt_cpu,
+    qemu_option,
 )
 from kvmppc.kvm import Cap, Kvm, Vm
 from kvmppc.modes import CompatCaps, CpuMode, Revision

@@ -10,8 +10,8 @@ import re
 import shutil
 import subprocess
 
-from kvmppc.advice import modes_text
 from kvmppc.errors import DevicePermissionError, KvmError
+from kvmppc.guest.advice import modes_text
 from kvmppc.host import Source, read_host
 from kvmppc.kvm import Cap, Kvm
 from kvmppc.modes import Revision

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from kvmppc.advice import NoAnswerError, NotGrantedError, choose_mode, libvirt_cpu, qemu_option
 from kvmppc.commands import asking
+from kvmppc.guest.advice import (
+    NoAnswerError,
+    NotGrantedError,
+    choose_mode,
+    libvirt_cpu,
+    qemu_option,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import sys
 
 from kvmppc.commands.asking import tell
 from kvmppc.commands.progress import Progress
-from kvmppc.fleet import Fleet
-from kvmppc.fleetoutput import fleet_json, fleet_text
+from kvmppc.fleet.hosts import Fleet
+from kvmppc.fleet.reading import RecordReader
+from kvmppc.fleet.table import fleet_json, fleet_text
 from kvmppc.output import wants_color
-from kvmppc.recordfiles import RecordReader
 
 DESCRIPTION = """\
 Tells which processor modes all hosts of a fleet grant, from the records that

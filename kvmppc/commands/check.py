@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from kvmppc.advice import AdviceError, NotGrantedError, choose_mode, libvirt_cpu
 from kvmppc.commands import UsageError, asking
-from kvmppc.domain import SIZE_LIMIT, Domain, DomainError
+from kvmppc.guest.advice import AdviceError, NotGrantedError, choose_mode, libvirt_cpu
+from kvmppc.guest.domain import SIZE_LIMIT, Domain, DomainError
+from kvmppc.guest.verdict import check_domain
 from kvmppc.output import printable
-from kvmppc.verdict import check_domain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from kvmppc.guest.verdict import Verdict
     from kvmppc.modes import CpuMode
     from kvmppc.report import HostReport
-    from kvmppc.verdict import Verdict
 
 DESCRIPTION = """\
 Tells whether this host grants what a libvirt domain asks for, and if not, what to write

@@ -127,7 +127,7 @@ def test_the_errors_can_be_pickled():
 def test_nobody_pays_for_xml_who_does_not_use_it():
     code = (
         "import sys; before = set(sys.modules); import kvmppc; "
-        "print({'xml', 're', 'kvmppc.domain'} & set(sys.modules) - before)"
+        "print({'xml', 're', 'kvmppc.guest.domain'} & set(sys.modules) - before)"
     )
     done = subprocess.run([sys.executable, "-Ic", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("set()\n", "")

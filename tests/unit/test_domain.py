@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import kvmppc
 from kvmppc import CpuMode
-from kvmppc.domain import DEPTH_LIMIT, SIZE_LIMIT, Domain, DomainError
+from kvmppc.guest.domain import DEPTH_LIMIT, SIZE_LIMIT, Domain, DomainError
+from kvmppc.guest.verdict import check_domain
 from kvmppc.testing import simulated_host
-from kvmppc.verdict import check_domain
 
 P9, P10, P11 = CpuMode
 QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"

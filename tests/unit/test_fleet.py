@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import kvmppc
 from kvmppc import CpuMode, HostReport
-from kvmppc.fleet import Answer, Fleet
-from kvmppc.fleetoutput import fleet_json, fleet_text
+from kvmppc.fleet.hosts import Answer, Fleet
+from kvmppc.fleet.table import fleet_json, fleet_text
 from kvmppc.testing import simulated_host
 
 MODES = tuple(CpuMode)

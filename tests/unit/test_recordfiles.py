@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kvmppc
-from kvmppc.recordfiles import LIMIT, RecordReader
+from kvmppc.fleet.reading import LIMIT, RecordReader
 from kvmppc.testing import simulated_host
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from xml.parsers import expat
 
-from kvmppc.advice import libvirt_cpu
+from kvmppc.guest.advice import libvirt_cpu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Domain:
         raise AttributeError(f"Domain is immutable: {name} cannot be set")
 
     def __repr__(self) -> str:
-        return f"<kvmppc.domain.Domain type={self.type!r} cpu_mode={self.cpu_mode!r}>"
+        return f"<kvmppc.guest.domain.Domain type={self.type!r} cpu_mode={self.cpu_mode!r}>"
 
 
 class _Element:

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from kvmppc.fleet import Fleet
+    from kvmppc.fleet.hosts import Fleet
 
 # A fleet of more hosts than this has a line for each answer, not for each host.
 _ROWS = 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kvmppc.fleet import Answer
+    from kvmppc.fleet.hosts import Answer
     from kvmppc.report import HostReport
 
 _DAY = len("2026-07-01")

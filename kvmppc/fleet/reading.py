@@ -13,10 +13,10 @@ import os
 import sys
 from functools import partial
 
-from kvmppc.fleet import Answer
+from kvmppc.fleet.hosts import Answer
+from kvmppc.fleet.seenrecords import SeenRecords
 from kvmppc.record import RecordError
 from kvmppc.report import HostReport
-from kvmppc.seenrecords import SeenRecords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ again where the model names it, and refused where it does not.
 
 from __future__ import annotations
 
-from kvmppc.advice import granted_text
+from kvmppc.guest.advice import granted_text
 from kvmppc.modes import CpuMode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal, NoReturn
 
-    from kvmppc.domain import Domain
+    from kvmppc.guest.domain import Domain
     from kvmppc.report import HostReport
 
     Answer = Literal["yes", "no", "unknown"]
@@ -54,7 +54,7 @@ class Verdict:
 
     def __repr__(self) -> str:
         instead = "" if self.mode is None else f" mode={self.mode}"
-        return f"<kvmppc.verdict.Verdict {self.answer}{instead}>"
+        return f"<kvmppc.guest.verdict.Verdict {self.answer}{instead}>"
 
 
 def check_domain(domain: Domain, report: HostReport) -> Verdict:

@@ -1,0 +1,1 @@
+"""Many hosts: their records read, counted and shown."""
