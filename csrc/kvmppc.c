@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 
 #include "kvm_uapi.h"
@@ -36,13 +37,19 @@ static int kvmppc_sys_ioctl(int fd, unsigned long request, uintptr_t argument)
 	return result < 0 ? -errno : result;
 }
 
-/* 249 is powerpc's only in patch-v4; elsewhere another capability has that number. */
+/* What a row of the table below needs that is only for powerpc. */
 #ifdef __powerpc__
 #define KVMPPC_IS_POWERPC 1
 #else
 #define KVMPPC_IS_POWERPC 0
 #endif
 
+#endif
+
+#ifdef __powerpc__
+#define KVMPPC_FROM_AUXV(type) ((const char *)getauxval(type))
+#else
+#define KVMPPC_FROM_AUXV(type) NULL
 #endif
 
 /* Opens /dev/kvm for asking: read and write as KVM requires, and not inherited by programs we start. */
@@ -85,44 +92,72 @@ int kvmppc_create_vm(int kvm_fd)
 }
 
 /*
- * Decides which revision of the interface the kernel speaks. The capabilities
- * tell; a trial of the requests would not, since both can fail for other reasons.
+ * The revisions of the interface, a row for each: how a kernel tells that it
+ * speaks it, and how it is spoken to. Whatever depends on the revision is read
+ * here and nowhere else.
  */
-int kvmppc_get_revision(int fd)
-{
-	int result = kvmppc_check_extension(fd, KVMPPC_CAP_LINUX_7_3);
-
-	if (result != 0)
-		return result < 0 ? result : KVMPPC_REVISION_LINUX_7_3;
-	if (!KVMPPC_IS_POWERPC)
-		return KVMPPC_REVISION_NONE;
-	result = kvmppc_check_extension(fd, KVMPPC_CAP_PATCH_V4);
-	if (result != 0)
-		return result < 0 ? result : KVMPPC_REVISION_PATCH_V4;
-	return KVMPPC_REVISION_NONE;
-}
-
-/* What a revision's struct looks like, so that one function can speak both. */
 struct kvmppc_layout {
+	const char *name;
+	unsigned int capability;
+	int powerpc_only;            /* elsewhere another capability has the number */
 	unsigned long request;
 	size_t size_at;
 	size_t flags_at;
 	size_t capabilities_at;
 };
 
-static const struct kvmppc_layout layout_linux_7_3 = {
-	.request = KVMPPC_GET_LINUX_7_3,
-	.size_at = offsetof(struct kvmppc_wire_linux_7_3, size),
-	.flags_at = offsetof(struct kvmppc_wire_linux_7_3, flags),
-	.capabilities_at = offsetof(struct kvmppc_wire_linux_7_3, compat_capabilities),
+#define KVMPPC_FIELDS_OF(wire)                                                 \
+	.size_at = offsetof(wire, size), .flags_at = offsetof(wire, flags),    \
+	.capabilities_at = offsetof(wire, compat_capabilities)
+
+static const struct kvmppc_layout layouts[] = {
+	[KVMPPC_REVISION_LINUX_7_3] = {"linux-7.3", KVMPPC_CAP_LINUX_7_3, 0, KVMPPC_GET_LINUX_7_3,
+				       KVMPPC_FIELDS_OF(struct kvmppc_wire_linux_7_3)},
+	[KVMPPC_REVISION_PATCH_V4] = {"patch-v4", KVMPPC_CAP_PATCH_V4, 1, KVMPPC_GET_PATCH_V4,
+				      KVMPPC_FIELDS_OF(struct kvmppc_wire_patch_v4)},
 };
 
-static const struct kvmppc_layout layout_patch_v4 = {
-	.request = KVMPPC_GET_PATCH_V4,
-	.size_at = offsetof(struct kvmppc_wire_patch_v4, size),
-	.flags_at = offsetof(struct kvmppc_wire_patch_v4, flags),
-	.capabilities_at = offsetof(struct kvmppc_wire_patch_v4, compat_capabilities),
-};
+_Static_assert(sizeof(layouts) / sizeof(layouts[0]) == KVMPPC_REVISIONS, "a row for each revision");
+
+/* The row of a revision, NULL where the number is none. */
+static const struct kvmppc_layout *layout_of(int revision)
+{
+	return revision > KVMPPC_REVISION_NONE && revision < KVMPPC_REVISIONS ? &layouts[revision] : NULL;
+}
+
+/* What Python and the record call a revision; NULL where the number is none. */
+const char *kvmppc_revision_name(int revision)
+{
+	const struct kvmppc_layout *layout = layout_of(revision);
+
+	return layout != NULL ? layout->name : NULL;
+}
+
+/* The capability that tells a revision; 0 where the number is none. */
+unsigned int kvmppc_revision_capability(int revision)
+{
+	const struct kvmppc_layout *layout = layout_of(revision);
+
+	return layout != NULL ? layout->capability : 0;
+}
+
+/*
+ * Decides which revision of the interface the kernel speaks. The capabilities
+ * tell; a trial of the requests would not, since both can fail for other reasons.
+ */
+int kvmppc_get_revision(int fd)
+{
+	for (int revision = KVMPPC_REVISION_NONE + 1; revision < KVMPPC_REVISIONS; revision++) {
+		int result;
+
+		if (layouts[revision].powerpc_only && !KVMPPC_IS_POWERPC)
+			continue;
+		result = kvmppc_check_extension(fd, layouts[revision].capability);
+		if (result != 0)
+			return result < 0 ? result : revision;
+	}
+	return KVMPPC_REVISION_NONE;
+}
 
 /* As large as a struct may become before the kernel refuses it whatever the page size. */
 #define KVMPPC_WIRE_MAX 4096
@@ -169,21 +204,22 @@ static struct kvmppc_answer ask(int vm_fd, const struct kvmppc_layout *layout)
 /* The whole answer, for every case; revision is what kvmppc_get_revision said of this descriptor. */
 struct kvmppc_answer kvmppc_get_compat_caps(int vm_fd, int revision)
 {
-	if (revision == KVMPPC_REVISION_LINUX_7_3)
-		return ask(vm_fd, &layout_linux_7_3);
-	if (revision == KVMPPC_REVISION_PATCH_V4)
-		return ask(vm_fd, &layout_patch_v4);
-	return (struct kvmppc_answer){.error = -ENOTTY};
+	const struct kvmppc_layout *layout = layout_of(revision);
+
+	return layout != NULL ? ask(vm_fd, layout) : (struct kvmppc_answer){.error = -ENOTTY};
 }
 
 /*
- * The answer as one small number, which is what a loop can afford: the upper
+ * The fast form: descriptor and revision in one number, as for kvmppc_check_packed,
+ * and the answer as one small number, which is what a loop can afford: the upper
  * eight bits of the capabilities, where all known modes are, if nothing else is
  * to be said, and -1 if there is (an error, another size, flags, a lower bit),
  * for which the caller asks kvmppc_get_compat_caps.
  */
-static int as_plain_number(struct kvmppc_answer answer)
+int kvmppc_get_packed(int question)
 {
+	struct kvmppc_answer answer = kvmppc_get_compat_caps(question >> KVMPPC_PACKED_BITS,
+							     question & ((1 << KVMPPC_PACKED_BITS) - 1));
 	uint64_t upper = answer.compat_capabilities >> KVMPPC_PLAIN_SHIFT;
 
 	if (answer.error != 0 || answer.size != KVMPPC_WIRE_SIZE || answer.flags != 0 ||
@@ -192,14 +228,32 @@ static int as_plain_number(struct kvmppc_answer answer)
 	return (int)upper;
 }
 
-/* The fast question for a VM of a linux-7.3 kernel. */
-int kvmppc_ask_linux_7_3(int vm_fd)
+/*
+ * What the kernel tells every powerpc program of the processor, without a file:
+ * containers mask files, and /proc/cpuinfo is not updated when a partition is
+ * migrated. AT_PLATFORM is the mode ("power10"); NULL on other architectures.
+ */
+const char *kvmppc_platform(void)
 {
-	return as_plain_number(ask(vm_fd, &layout_linux_7_3));
+	return KVMPPC_FROM_AUXV(AT_PLATFORM);
 }
 
-/* The fast question for a VM of a patch-v4 kernel. */
-int kvmppc_ask_patch_v4(int vm_fd)
+/* AT_BASE_PLATFORM is the processor itself ("power11"); NULL likewise. */
+const char *kvmppc_base_platform(void)
 {
-	return as_plain_number(ask(vm_fd, &layout_patch_v4));
+	return KVMPPC_FROM_AUXV(AT_BASE_PLATFORM);
+}
+
+/*
+ * The processor version register as it is now, also after a migration. Reading
+ * it is privileged; the kernel does it for programs. 0 on other architectures.
+ */
+uint32_t kvmppc_pvr(void)
+{
+	unsigned long pvr = 0;
+
+#ifdef __powerpc__
+	__asm__ volatile("mfspr %0, 287" : "=r"(pvr));
+#endif
+	return (uint32_t)pvr;
 }

@@ -13,7 +13,7 @@ import subprocess
 from kvmppc.errors import DevicePermissionError, KvmError
 from kvmppc.guest.advice import modes_text
 from kvmppc.host import Source, read_host
-from kvmppc.kvm import Cap, Kvm
+from kvmppc.kvm import Kvm, capability_of
 from kvmppc.modes import Revision
 
 TYPE_CHECKING = False
@@ -180,8 +180,8 @@ class _Questions:
 
     def capability(self, kvm: Kvm, revision: Revision | None) -> None:
         """Tells of the capability; where it is 0, the step of the VM may tell more."""
-        cap = Cap.PPC_COMPAT_CAPS_PATCH_V4 if revision is Revision.PATCH_V4 else Cap.PPC_COMPAT_CAPS
-        found = f"{int(cap)} gives {kvm.check_extension(cap)}"
+        cap = capability_of(revision)
+        found = f"{cap} gives {kvm.check_extension(cap)}"
         if revision is not None:
             self.passed("capability", f"{found}: {revision}")
         elif self.host.platform == "powernv":

@@ -12,6 +12,7 @@ import os
 # The built-in half of warnings: needs no import at exit, when a forgotten handle may be found.
 from _warnings import warn
 
+from kvmppc._native import ffi as _native_ffi
 from kvmppc._native import lib as _native_lib
 from kvmppc.errors import ApiVersionError, KvmError, ProtocolError, closed, refusal
 from kvmppc.modes import CompatCaps, Revision
@@ -20,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import TypeVar
+
+    from cffi import FFI
 
     from kvmppc._native import Lib
 
@@ -47,18 +50,23 @@ class Kernel:
         self.prefix = prefix
 
 
+def _text(pointer: FFI.CData) -> str | None:
+    """A string of C's, None where there is none."""
+    return os.fsdecode(_native_ffi.string(pointer)) if pointer else None
+
+
+# The rows of the compiled module's table, by the number that it knows them by.
 _REVISIONS = {
-    _native_lib.KVMPPC_REVISION_LINUX_7_3: Revision.LINUX_7_3,
-    _native_lib.KVMPPC_REVISION_PATCH_V4: Revision.PATCH_V4,
+    number: Revision(_text(_native_lib.kvmppc_revision_name(number)))
+    for number in range(_native_lib.KVMPPC_REVISION_NONE + 1, _native_lib.KVMPPC_REVISIONS)
 }
+_NUMBERS = {revision: number for number, revision in _REVISIONS.items()}
 
 # Answers seen before, by revision and the mask's upper bits, so that a loop looks a value up
 # instead of making it. A host has one answer; the bound is for programs that see many (tests,
 # simulations).
 _answers: dict[Revision | None, dict[int, CompatCaps]] = {
-    None: {},
-    Revision.LINUX_7_3: {},
-    Revision.PATCH_V4: {},
+    revision: {} for revision in (None, *_NUMBERS)
 }
 _ANSWERS_KEPT = 64
 _PLAIN_SHIFT = _native_lib.KVMPPC_PLAIN_SHIFT
@@ -288,7 +296,7 @@ class Vm(_Handle):
     parent's VM (EIO): a VM belongs to the memory it was made in.
     """
 
-    __slots__ = ("_answers", "_ask", "_revision")
+    __slots__ = ("_answers", "_ask", "_question", "_revision")
 
     def __init__(self) -> None:
         raise TypeError("a Vm is made by Kvm.create_vm() or Vm.from_fd()")
@@ -322,11 +330,15 @@ class Vm(_Handle):
         # Asked of the VM, not of /dev/kvm: where both backends are loaded they may differ.
         self._revision = self.get_revision()
         self._answers = _answers[self._revision]
-        self._ask = {
-            None: _no_answer,
-            Revision.LINUX_7_3: self._lib.kvmppc_ask_linux_7_3,
-            Revision.PATCH_V4: self._lib.kvmppc_ask_patch_v4,
-        }[self._revision]
+        self._ask = self._lib.kvmppc_get_packed
+        # Where there is nobody to ask, or no room, the number of none: -1, which is refused.
+        packed = self._revision is not None and self._fd < _PACKED_FD
+        number = _NUMBERS[self._revision] if self._revision is not None else 0
+        self._question = self._fd << _PACKED_BITS | number if packed else -1
+
+    def close(self) -> None:
+        self._question = -1
+        super().close()
 
     @property
     def revision(self) -> Revision | None:
@@ -346,19 +358,24 @@ class Vm(_Handle):
             KvmError: EFAULT, EIO (a VM of another process), EBADF.
             ClosedError: the handle is closed.
         """
-        ask = self._ask
+        number = self._ask(self._question)
         try:
-            return self._answers[ask(self._fd)]
+            return self._answers[number]
         except KeyError:
             pass
-        return self._get_in_full()
+        if number < 0 or self._revision is None:
+            return self._get_in_full()
+        caps = CompatCaps(number << _PLAIN_SHIFT, revision=self._revision)
+        if len(self._answers) < _ANSWERS_KEPT:
+            self._answers[number] = caps
+        return caps
 
     def _get_in_full(self) -> CompatCaps:
-        """The first answer of its kind, and every one that is more than a plain mask."""
+        """Asks for an answer that is more than a plain mask."""
         operation = "KVM_PPC_GET_COMPAT_CAPS"
         if self._revision is None or self._fd < 0:
             raise self._refusal(errno.ENOTTY, operation)
-        answer = self._lib.kvmppc_get_compat_caps(self._fd, revision_number(self._revision))
+        answer = self._lib.kvmppc_get_compat_caps(self._fd, _NUMBERS[self._revision])
         if answer.error:
             raise self._refusal(-answer.error, operation)
         if not answer.valid:
@@ -368,22 +385,37 @@ class Vm(_Handle):
                 f"The kernel filled in {answer.size} bytes, which do not reach the capabilities.",
                 "Report this kernel to its maker: its answer is cut off.",
             )
-        caps = CompatCaps(
+        return CompatCaps(
             answer.compat_capabilities,
             flags=answer.flags,
             size=answer.size,
             revision=self._revision,
         )
-        upper = caps.compat_capabilities >> _PLAIN_SHIFT
-        plain = CompatCaps(upper << _PLAIN_SHIFT, revision=self._revision)
-        if caps == plain and len(self._answers) < _ANSWERS_KEPT:
-            self._answers[upper] = caps
-        return caps
 
 
 def revision_number(revision: Revision) -> int:
     """The number by which the compiled module knows a revision."""
-    return next(number for number, value in _REVISIONS.items() if value is revision)
+    return _NUMBERS[revision]
+
+
+def capability_of(revision: Revision | None) -> int:
+    """The capability that tells a revision; for None, the one that every kernel from 7.3 on has."""
+    lib = _native_lib
+    number = lib.KVMPPC_REVISION_LINUX_7_3 if revision is None else _NUMBERS[revision]
+    return lib.kvmppc_revision_capability(number)
+
+
+def read_processor() -> tuple[str | None, str | None, int | None]:
+    """What the kernel tells this program of the processor, without a file.
+
+    The mode it runs in and the processor itself, by the kernel's names ("power10",
+    "power11": AT_PLATFORM and AT_BASE_PLATFORM, getauxval(3)), and the processor
+    version register (PVR) as it is at this moment, 32 bits, also after a live
+    migration of the partition. None for each on other architectures.
+    """
+    lib = _native_lib
+    platform, base = _text(lib.kvmppc_platform()), _text(lib.kvmppc_base_platform())
+    return platform, base, lib.kvmppc_pvr() or None
 
 
 def compiled(handle: Kvm | Vm) -> Lib:
@@ -418,8 +450,3 @@ def _open(kernel: Kernel, path: str) -> int:
             return fd
         if fd != -errno.EINTR:
             raise refusal(-fd, "open", path)
-
-
-def _no_answer(_: int) -> int:
-    """The question where there is nobody to ask."""
-    return -1

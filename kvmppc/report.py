@@ -17,7 +17,7 @@ from kvmppc.errors import (
     VmCreationError,
 )
 from kvmppc.host import Host, read_host
-from kvmppc.kvm import API_VERSION, Cap, Kvm
+from kvmppc.kvm import API_VERSION, Cap, Kvm, capability_of
 from kvmppc.modes import CompatCaps, CpuMode, Revision
 from kvmppc.record import FIELDS, SCHEMA, RecordError, dump, load
 
@@ -203,7 +203,7 @@ class _Finding:
         """Asks KVM, one question after the other. Raises the KvmError that ends it."""
         self.fields["api_version"] = API_VERSION  # else there would be no handle
         revision = kvm.get_revision()
-        cap = Cap.PPC_COMPAT_CAPS_PATCH_V4 if revision is Revision.PATCH_V4 else Cap.PPC_COMPAT_CAPS
+        cap = capability_of(revision)
         self.fields["revision"] = revision
         self.fields["capability"] = kvm.check_extension(cap)
         if revision is not None:

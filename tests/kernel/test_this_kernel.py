@@ -90,10 +90,10 @@ def test_the_capability_is_0_where_the_kernel_does_not_have_it(kvm, vm):
 )
 def test_a_vm_says_that_it_has_no_such_call(vm):
     # Raw, since the typed call does not ask a kernel that has no capability.
-    for revision in (lib.KVMPPC_REVISION_LINUX_7_3, lib.KVMPPC_REVISION_PATCH_V4):
+    for revision in range(lib.KVMPPC_REVISION_NONE, lib.KVMPPC_REVISIONS):
         answer = lib.kvmppc_get_compat_caps(vm.fileno(), revision)
         assert (answer.error, answer.valid) == (-errno.ENOTTY, 0)
-    assert lib.kvmppc_ask_linux_7_3(vm.fileno()) == lib.kvmppc_ask_patch_v4(vm.fileno()) == -1
+        assert lib.kvmppc_get_packed(vm.fileno() << lib.KVMPPC_PACKED_BITS | revision) == -1
     with pytest.raises(kvmppc.UnsupportedError) as caught:
         vm.get_compat_caps()
     assert caught.value.errno == errno.ENOTTY
