@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from kvmppc._public import *  # noqa: F403 - type checkers read the names there
 
 __all__ = [  # noqa: F405
+    "GRANTABLE",
+    "MODES",
+    "PROCESSORS",
     "AdviceError",
     "ApiVersionError",
     "Cap",
@@ -31,6 +34,7 @@ __all__ = [  # noqa: F405
     "NoModuleError",
     "NotGrantedError",
     "NotKvmDeviceError",
+    "Processor",
     "ProtocolError",
     "RecordError",
     "Revision",

@@ -1,5 +1,6 @@
 """The public names, brought together. kvmppc itself loads this when one of them is first used."""
 
+from kvmppc.caps import CompatCaps, Revision
 from kvmppc.errors import (
     ApiVersionError,
     ClosedError,
@@ -23,11 +24,14 @@ from kvmppc.guest.advice import (
     qemu_option,
 )
 from kvmppc.kvm import Cap, Kvm, Vm
-from kvmppc.modes import CompatCaps, CpuMode, Revision
+from kvmppc.processors import GRANTABLE, MODES, PROCESSORS, CpuMode, Processor
 from kvmppc.record import RecordError
 from kvmppc.report import HostReport, probe
 
 __all__ = [
+    "GRANTABLE",
+    "MODES",
+    "PROCESSORS",
     "AdviceError",
     "ApiVersionError",
     "Cap",
@@ -44,6 +48,7 @@ __all__ = [
     "NoModuleError",
     "NotGrantedError",
     "NotKvmDeviceError",
+    "Processor",
     "ProtocolError",
     "RecordError",
     "Revision",

@@ -14,14 +14,14 @@ from kvmppc.errors import DevicePermissionError, KvmError
 from kvmppc.guest.advice import modes_text
 from kvmppc.host import Source, read_host
 from kvmppc.kvm import Kvm, capability_of
-from kvmppc.modes import Revision
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Literal, NoReturn
 
+    from kvmppc.caps import CompatCaps, Revision
     from kvmppc.host import Host
-    from kvmppc.modes import CompatCaps, CpuMode
+    from kvmppc.processors import CpuMode, Processor
 
     State = Literal["pass", "warn", "fail", "not asked"]
 
@@ -213,18 +213,19 @@ class _Questions:
 def _processor(host: Host, caps: CompatCaps | None) -> Step:
     """Whether the physical processor, which QEMU and libvirt go by, is what guests can be given."""
     physical, effective = host.cpu_physical, host.cpu_effective
-    found = f"physical {_title(physical)}, running in {_title(effective)} mode"
+    found = f"physical {_label(physical)}, running in {_label(effective)} mode"
     if physical is None or effective is None:
         return Step("processor", "warn", found, "See what /proc/cpuinfo says of cpu and revision.")
-    granted = physical is effective if caps is None else physical in caps.modes
+    own = physical.mode
+    granted = own == effective if caps is None else own in caps.modes
     if granted:
         return Step("processor", "pass", found)
     found += ": a guest that is given no mode asks for the physical processor, and fails"
     return Step("processor", "warn", found, _ADVISE)
 
 
-def _title(mode: CpuMode | None) -> str:
-    return "unknown" if mode is None else mode.title
+def _label(name: CpuMode | Processor | None) -> str:
+    return "unknown" if name is None else name.label
 
 
 def check_qemu() -> Step:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kvmppc.modes import CpuMode
+from kvmppc.processors import CpuMode, Processor
 
 # /proc/cpuinfo names the processor in its first block; on a host with a thousand threads
 # the rest is a long read for nothing.
@@ -90,7 +90,7 @@ class Host:
         self.simulated = source.simulated
         self.hostname, self.kernel, self.machine = source.uname()
         self.platform: str | None = None
-        self.cpu_physical: CpuMode | None = None
+        self.cpu_physical: Processor | None = None
         self.cpu_effective: CpuMode | None = None
         self.pvr: int | None = None
         self.cpu_version: int | None = None
@@ -108,7 +108,7 @@ class Host:
         self.cpu_version = _cpu_version(source)
         self.pvr = _pvr(facts.get("revision", ""))
         if self.pvr is not None:
-            self.cpu_physical = CpuMode.from_pvr(self.pvr)
+            self.cpu_physical = Processor.from_pvr(self.pvr)
         self.cpu_effective = _mode_named(facts.get("cpu", ""))
 
 

@@ -14,8 +14,8 @@ from _warnings import warn
 
 from kvmppc._native import ffi as _native_ffi
 from kvmppc._native import lib as _native_lib
+from kvmppc.caps import CompatCaps, Revision
 from kvmppc.errors import ApiVersionError, KvmError, ProtocolError, closed, refusal
-from kvmppc.modes import CompatCaps, Revision
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _text(pointer: FFI.CData) -> str | None:
 
 # The rows of the compiled module's table, by the number that it knows them by.
 _REVISIONS = {
-    number: Revision(_text(_native_lib.kvmppc_revision_name(number)))
+    number: Revision(_text(_native_lib.kvmppc_revision_name(number)) or "")
     for number in range(_native_lib.KVMPPC_REVISION_NONE + 1, _native_lib.KVMPPC_REVISIONS)
 }
 _NUMBERS = {revision: number for number, revision in _REVISIONS.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kvmppc.modes import CpuMode
+from kvmppc.processors import GRANTABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def report_text(report: HostReport, color: bool = False) -> str:
 
 def _processor(report: HostReport) -> str:
     """Physical and effective side by side."""
-    physical = report.cpu_physical.title if report.cpu_physical else "unknown"
-    effective = report.cpu_effective.title if report.cpu_effective else "unknown"
+    physical = report.cpu_physical.label if report.cpu_physical else "unknown"
+    effective = report.cpu_effective.label if report.cpu_effective else "unknown"
     return f"{physical}, running in {effective} mode"
 
 
@@ -133,7 +133,7 @@ def report_metrics(report: HostReport) -> str:
         text += _metric(
             "kvmppc_mode_granted",
             "Whether nested guests can be given the processor mode; missing if not known.",
-            [({"mode": str(mode)}, int(mode in report.modes)) for mode in CpuMode],
+            [({"mode": str(mode)}, int(mode in report.modes)) for mode in GRANTABLE],
         )
     return text
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 
-from kvmppc.modes import CpuMode, Revision
+from kvmppc.caps import REVISIONS, Revision
+from kvmppc.processors import GRANTABLE, PROCESSORS, CpuMode, Processor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,9 +69,20 @@ def _read_time(value: object) -> str:
 
 def _read_mode(value: object) -> CpuMode:
     mode = CpuMode(_read_text(value))
-    if mode.value != value:
+    if mode != value:
         raise ValueError
     return mode
+
+
+def _read_processor(value: object) -> Processor:
+    processor = Processor(_read_text(value))
+    if processor != value:
+        raise ValueError
+    return processor
+
+
+def _read_revision(value: object) -> Revision:
+    return Revision(_read_text(value))
 
 
 def _read_modes(value: object) -> tuple[CpuMode, ...]:
@@ -110,7 +122,7 @@ def _one_of(*names: str) -> _Form:
 
 _TEXT = _Form("text", _read_text, _as_is)
 _NUMBER = _Form("a whole number", _read_number, _as_is)
-_MODE = _Form("one of " + ", ".join(map(str, CpuMode)), _read_mode, str).or_null()
+_MODE = _Form("one of " + ", ".join(GRANTABLE), _read_mode, str).or_null()
 _MODES = _Form("a list of modes, oldest first", _read_modes, _write_modes)
 
 _FORMS = {
@@ -121,13 +133,13 @@ _FORMS = {
     "machine": _TEXT,
     "kernel": _TEXT,
     "platform": _one_of("powervm", "kvm", "powernv").or_null(),
-    "cpu_physical": _MODE,
+    "cpu_physical": _Form("one of " + ", ".join(PROCESSORS), _read_processor, str).or_null(),
     "cpu_effective": _MODE,
     "pvr": _hexadecimal(32, "0x%08x").or_null(),
     "device": _TEXT,
     "api_version": _NUMBER.or_null(),
     "capability": _NUMBER.or_null(),
-    "revision": _Form("linux-7.3 or patch-v4", Revision, str).or_null(),
+    "revision": _Form(" or ".join(REVISIONS), _read_revision, str).or_null(),
     "status": _one_of("known", "hint", "unsupported", "unavailable", "error", "denied"),
     "source": _one_of("kvm", "device-tree").or_null(),
     "compat_capabilities": _hexadecimal(64, "0x%016x").or_null(),

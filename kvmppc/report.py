@@ -6,6 +6,7 @@ import os
 import time
 
 from kvmppc._version import __version__
+from kvmppc.caps import CompatCaps, Revision
 from kvmppc.errors import (
     ApiVersionError,
     DeviceNotFoundError,
@@ -18,7 +19,7 @@ from kvmppc.errors import (
 )
 from kvmppc.host import Host, read_host
 from kvmppc.kvm import API_VERSION, Cap, Kvm, capability_of
-from kvmppc.modes import CompatCaps, CpuMode, Revision
+from kvmppc.processors import CpuMode, Processor
 from kvmppc.record import FIELDS, SCHEMA, RecordError, dump, load
 
 TYPE_CHECKING = False
@@ -70,7 +71,7 @@ class HostReport:
     machine: str
     kernel: str
     platform: str | None
-    cpu_physical: CpuMode | None
+    cpu_physical: Processor | None
     cpu_effective: CpuMode | None
     pvr: int | None
     device: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from kvmppc.commands import UsageError
-from kvmppc.modes import CpuMode
 from kvmppc.output import printable
+from kvmppc.processors import GRANTABLE, CpuMode
 from kvmppc.record import RecordError
 from kvmppc.report import HostReport, probe
 
@@ -80,7 +80,7 @@ def mode_named(name: str) -> CpuMode:
     try:
         return CpuMode(name)
     except ValueError:
-        names = ", ".join(map(str, CpuMode))
+        names = ", ".join(GRANTABLE)
         raise ArgumentTypeError(f"{name!a} is no mode; there are {names}") from None
 
 

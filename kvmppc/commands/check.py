@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
     from kvmppc.guest.verdict import Verdict
-    from kvmppc.modes import CpuMode
+    from kvmppc.processors import CpuMode
     from kvmppc.report import HostReport
 
 DESCRIPTION = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from kvmppc.commands import UsageError
-from kvmppc.modes import CpuMode, modes_of, unknown_bits_of
+from kvmppc.processors import CpuMode, Processor, modes_of, unknown_bits_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,15 +73,15 @@ def _known(number: int) -> list[str]:
     if mode is not None:
         return [
             f"{number:#010x}: a cpu-version (logical PVR)",
-            f"  {mode.title} mode, {str(mode)!r} for QEMU and libvirt",
+            f"  {mode.label} mode, {str(mode)!r} for QEMU and libvirt",
         ]
-    mode = CpuMode.from_pvr(number)
-    if mode is not None:
+    processor = Processor.from_pvr(number)
+    if processor is not None:
         # As powerpc's show_cpuinfo() tells these processors' revision.
         major, minor = number >> 8 & 0xF, number & 0xFF
         return [
             f"{number:#010x}: a PVR",
-            f"  the processor is a {mode.title}, revision {major}.{minor}",
+            f"  the processor is a {processor.label}, revision {major}.{minor}",
             f"  {number >> 16:#06x} names the processor, {number & 0xFFFF:#06x} its version",
         ]
     return []

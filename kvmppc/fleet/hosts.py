@@ -3,7 +3,7 @@
     >>> with Fleet() as fleet:
     ...     for report in reports:
     ...         fleet.add(report.hostname, Answer(report))
-    ...     print(fleet.newest, list(fleet.blockers(CpuMode.POWER11)))
+    ...     print(fleet.newest, list(fleet.blockers(CpuMode("power11"))))
 
 A host that cannot tell is never counted as one that grants, nor as one that does not.
 """
@@ -15,7 +15,7 @@ from array import array
 from collections import Counter
 from itertools import chain
 
-from kvmppc.modes import CpuMode, modes_of
+from kvmppc.processors import GRANTABLE, CpuMode, modes_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Fleet:
     def newer(self) -> tuple[CpuMode, ...]:
         """The modes that are newer than the newest common one; all where there is none."""
         newest = self.newest
-        return tuple(mode for mode in CpuMode if newest is None or mode > newest)
+        return tuple(mode for mode in GRANTABLE if newest is None or mode > newest)
 
     def blockers(self, mode: CpuMode) -> Iterator[str]:
         """The hostnames of the known hosts that do not grant a mode."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 
-from kvmppc.modes import CpuMode
 from kvmppc.output import printable
+from kvmppc.processors import GRANTABLE, CpuMode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def fleet_text(fleet: Fleet, color: bool = False) -> str:
 
 def _cells(modes: tuple[CpuMode, ...] | None) -> str:
     """A row's middle: for each mode yes, no, or that nobody knows."""
-    words = ("?" if modes is None else "yes" if mode in modes else "-" for mode in CpuMode)
-    return "  ".join(f"{word:<{len(str(mode))}}" for word, mode in zip(words, CpuMode))
+    words = ("?" if modes is None else "yes" if mode in modes else "-" for mode in GRANTABLE)
+    return "  ".join(f"{word:<{len(str(mode))}}" for word, mode in zip(words, GRANTABLE))
 
 
 def _host_rows(fleet: Fleet) -> list[tuple[str, str, str]]:
@@ -43,12 +43,12 @@ def _host_rows(fleet: Fleet) -> list[tuple[str, str, str]]:
         for group in fleet.groups()
         for hostname, reason in group
     ]
-    return [("host", "  ".join(map(str, CpuMode)), ""), *sorted(rows)]
+    return [("host", "  ".join(GRANTABLE), ""), *sorted(rows)]
 
 
 def _group_rows(fleet: Fleet) -> list[tuple[str, str, str]]:
     """A row for each answer: how many hosts gave it, and some of them by name."""
-    rows = [("hosts", "  ".join(map(str, CpuMode)), "")]
+    rows = [("hosts", "  ".join(GRANTABLE), "")]
     for group in fleet.groups():
         names = _some((name for name, _ in group), group.hosts)
         note = names if group.modes is not None else f"{group.status}: {names}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvmppc.modes import CpuMode
+from kvmppc.processors import CpuMode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def choose_mode(
     taken for a grant only with ``accept_hint``.
 
         >>> choose_mode(kvmppc.probe())
-        <CpuMode.POWER10: 'power10'>
+        <CpuMode("power10"): 'power10'>
 
     Raises:
         NoAnswerError: the host did not tell, or gave a hint only.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import NoReturn
 
-    from kvmppc.modes import CpuMode
+    from kvmppc.processors import CpuMode
 
 SIZE_LIMIT = 4 << 20
 """Bytes: the longest text that libvirt itself takes (REMOTE_STRING_MAX in remote_protocol.x)."""

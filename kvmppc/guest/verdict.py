@@ -14,7 +14,7 @@ again where the model names it, and refused where it does not.
 from __future__ import annotations
 
 from kvmppc.guest.advice import granted_text
-from kvmppc.modes import CpuMode
+from kvmppc.processors import CpuMode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _mode_named(model: str, report: HostReport) -> Verdict:
         return Verdict("yes", f"{asked}. {_grants(report)}")
     if model in _OLDER:
         return Verdict("unknown", f"{asked}, of which the kernel's answer does not speak.")
-    if mode is None and report.unknown_bits:
+    if (mode is None or not mode.bit) and report.unknown_bits:
         return Verdict("unknown", f"{asked}, which is not known here. {_grants(report)}")
     return _no(f"{asked}.", mode, report)
 
@@ -135,7 +135,7 @@ def _processor_named(model: str, report: HostReport) -> Verdict:
     mode = _mode_or_none(model)
     if mode is None:
         return Verdict("unknown", f"{asked}, which is not known here.")
-    if report.cpu_physical in (mode, None):
+    if report.cpu_physical is None or report.cpu_physical.mode == mode:
         return _physical(asked, mode, report)
     physical = f"KVM presents none but the physical one, {report.cpu_physical}."
     return _no(f"{asked}. {physical}", mode, report)
@@ -147,7 +147,7 @@ def _physical(asked: str, mode: CpuMode | None, report: HostReport) -> Verdict:
     if physical is None:
         return Verdict("unknown", f"{asked}. The host's processor is not known.")
     asked = f"{asked}. Before QEMU 11.2 that is the physical processor, {physical}."
-    if physical in report.modes:
+    if physical.mode in report.modes:
         return Verdict("yes", f"{asked} {_grants(report)}")
     return _no(asked, mode, report)
 
@@ -159,7 +159,11 @@ def _no(reason: str, mode: CpuMode | None, report: HostReport) -> Verdict:
 
 def _grants(report: HostReport) -> str:
     own = report.cpu_effective
-    itself = f", itself in {own} mode," if own and own is not report.cpu_physical else ""
+    itself = (
+        f", itself in {own} mode,"
+        if own and report.cpu_physical and own != report.cpu_physical.mode
+        else ""
+    )
     return f"Host {report.hostname}{itself} grants {granted_text(report)}."
 
 

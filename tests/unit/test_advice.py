@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kvmppc
-from kvmppc import CpuMode, HostReport, NoAnswerError, NotGrantedError
-from kvmppc.modes import modes_of, unknown_bits_of
+from kvmppc import GRANTABLE, CpuMode, HostReport, NoAnswerError, NotGrantedError
+from kvmppc.processors import modes_of, unknown_bits_of
 from kvmppc.testing import simulated_host, simulated_hosts
 
 
@@ -31,13 +31,13 @@ def report_granting(mask):
 
 
 def test_the_newest_granted_mode_is_chosen():
-    assert kvmppc.choose_mode(report_of("power11-as-power10")) is CpuMode.POWER10
-    assert kvmppc.choose_mode(report_of("powervm-power11")) is CpuMode.POWER11
+    assert kvmppc.choose_mode(report_of("power11-as-power10")) == "power10"
+    assert kvmppc.choose_mode(report_of("powervm-power11")) == "power11"
 
 
-@pytest.mark.parametrize("wanted", ["power9", "POWER9", CpuMode.POWER9])
+@pytest.mark.parametrize("wanted", ["power9", "POWER9", CpuMode("power9")])
 def test_a_wanted_mode_is_chosen_if_it_is_granted(wanted):
-    assert kvmppc.choose_mode(report_of("power10"), wanted) is CpuMode.POWER9
+    assert kvmppc.choose_mode(report_of("power10"), wanted) == "power9"
 
 
 def test_a_mode_that_is_not_granted_is_refused_with_the_list_of_what_is():
@@ -48,20 +48,20 @@ def test_a_mode_that_is_not_granted_is_refused_with_the_list_of_what_is():
 def test_modes_need_not_be_cumulative():
     with pytest.raises(NotGrantedError) as caught:
         kvmppc.choose_mode(report_of("powervm-power11"), "power9")
-    assert caught.value.wanted is CpuMode.POWER9
-    assert caught.value.granted == (CpuMode.POWER10, CpuMode.POWER11)
+    assert caught.value.wanted == "power9"
+    assert caught.value.granted == (CpuMode("power10"), CpuMode("power11"))
 
 
 def test_a_name_of_no_mode_is_a_value_error():
-    with pytest.raises(ValueError, match="power8"):
-        kvmppc.choose_mode(report_of("power10"), "power8")
+    with pytest.raises(ValueError, match="banana"):
+        kvmppc.choose_mode(report_of("power10"), "banana")
 
 
 def test_a_hint_is_no_advice_without_consent():
     report = report_of("linux-6.12")
     with pytest.raises(NoAnswerError, match="hint"):
         kvmppc.choose_mode(report)
-    assert kvmppc.choose_mode(report, accept_hint=True) is CpuMode.POWER10
+    assert kvmppc.choose_mode(report, accept_hint=True) == "power10"
 
 
 def test_a_hint_grants_no_other_mode_than_its_own():
@@ -83,7 +83,7 @@ def test_bits_of_no_known_mode_are_told_raw():
         kvmppc.choose_mode(report_granting(1 << 63))
 
 
-@given(st.integers(0, 2**64 - 1), st.sampled_from([None, *CpuMode]))
+@given(st.integers(0, 2**64 - 1), st.sampled_from([None, *GRANTABLE]))
 def test_a_mode_is_only_ever_chosen_from_those_granted(mask, wanted):
     report = report_granting(mask)
     try:
@@ -106,14 +106,14 @@ def test_all_simulated_hosts_are_advised_or_told_why_not(host):
             kvmppc.choose_mode(report)
 
 
-@pytest.mark.parametrize("mode", CpuMode)
+@pytest.mark.parametrize("mode", GRANTABLE)
 def test_qemu_gets_exactly_a_machine_option(mode):
-    assert kvmppc.qemu_option(mode) == f"-machine pseries,max-cpu-compat={mode.value}"
+    assert kvmppc.qemu_option(mode) == f"-machine pseries,max-cpu-compat={mode!s}"
 
 
-@pytest.mark.parametrize("mode", CpuMode)
+@pytest.mark.parametrize("mode", GRANTABLE)
 def test_libvirt_gets_exactly_a_cpu_element(mode):
-    expected = f"<cpu mode='host-model' check='none'><model>{mode.value}</model></cpu>"
+    expected = f"<cpu mode='host-model' check='none'><model>{mode!s}</model></cpu>"
     assert kvmppc.libvirt_cpu(mode) == expected
 
 
@@ -121,7 +121,7 @@ def test_the_errors_can_be_pickled():
     with pytest.raises(NotGrantedError) as caught:
         kvmppc.choose_mode(report_of("power9"), "power11")
     copy = pickle.loads(pickle.dumps(caught.value))
-    assert (str(copy), copy.wanted) == (str(caught.value), CpuMode.POWER11)
+    assert (str(copy), copy.wanted) == (str(caught.value), CpuMode("power11"))
 
 
 def test_nobody_pays_for_xml_who_does_not_use_it():

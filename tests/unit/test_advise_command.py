@@ -142,7 +142,7 @@ def test_a_file_that_cannot_be_read_exits_2_and_is_named(path, capsys):
     [
         ((), "--for"),
         (("--for", "xen"), "'xen'"),
-        (("--for", "qemu", "--mode", "power8"), "there are power9, power10, power11"),
+        (("--for", "qemu", "--mode", "banana"), "there are power9, power10, power11"),
         (("--for", "qemu", "--simulate", "power8"), "no simulated host is called 'power8'"),
         (("--for", "qemu", "--report", "-", "--simulate", "power9"), "--report asks no host"),
         (("--for", "qemu", "--report", "-", "--device", "/dev/other"), "--report asks no host"),

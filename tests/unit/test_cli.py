@@ -71,7 +71,7 @@ def test_people_get_a_few_aligned_lines(capsys):
     assert capsys.readouterr().out == (
         "Simulated host power11-as-power10.\n"
         "host       power11-as-power10 (ppc64le, Linux 7.3.0, guest of KVM or QEMU)\n"
-        "processor  Power11, running in Power10 mode\n"
+        "processor  Power11, running in POWER10 mode\n"
         "modes      power9  power10 (newest)\n"
         "found      The kernel answered: negotiated with the hypervisor (nested API v2).\n"
     )

@@ -8,12 +8,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import kvmppc
-from kvmppc import CpuMode
+from kvmppc import GRANTABLE
 from kvmppc.guest.domain import DEPTH_LIMIT, SIZE_LIMIT, Domain, DomainError
 from kvmppc.guest.verdict import check_domain
 from kvmppc.testing import simulated_host
 
-P9, P10, P11 = CpuMode
+P9, P10, P11 = GRANTABLE
 QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
 
 

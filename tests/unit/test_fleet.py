@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kvmppc
-from kvmppc import CpuMode, HostReport
+from kvmppc import GRANTABLE, CpuMode, HostReport
 from kvmppc.fleet.hosts import Answer, Fleet
 from kvmppc.fleet.table import fleet_json, fleet_text
 from kvmppc.testing import simulated_host
 
-MODES = tuple(CpuMode)
+MODES = GRANTABLE
 
 
 def probed(name):
@@ -65,14 +65,14 @@ def read_back(fleet):
 def test_the_common_modes_are_those_that_every_host_grants():
     with fleet_of(("a", granting(*MODES)), ("b", granting(*MODES[:2]))) as fleet:
         assert fleet.modes == MODES[:2]
-        assert fleet.newest is CpuMode.POWER10
+        assert fleet.newest == "power10"
 
 
 def test_a_host_that_lacks_a_newer_mode_stands_in_its_way():
     with fleet_of(("a", granting(*MODES)), ("b", granting(*MODES[:2]))) as fleet:
-        assert fleet.newer == (CpuMode.POWER11,)
-        assert list(fleet.blockers(CpuMode.POWER11)) == ["b"]
-        assert fleet.blocking(CpuMode.POWER11) == 1
+        assert fleet.newer == (CpuMode("power11"),)
+        assert list(fleet.blockers(CpuMode("power11"))) == ["b"]
+        assert fleet.blocking(CpuMode("power11")) == 1
 
 
 def test_modes_need_not_be_cumulative():
@@ -88,7 +88,7 @@ def test_a_host_that_cannot_tell_is_neither_yes_nor_no(status):
     with fleet_of(("a", granting(*MODES)), ("b", silent(status))) as fleet:
         assert (fleet.hosts, fleet.known) == (2, 1)
         assert fleet.modes == MODES
-        assert not list(fleet.blockers(CpuMode.POWER9))
+        assert not list(fleet.blockers(CpuMode("power9")))
         assert list(fleet.unknown()) == [("b", f"{status}: asked in vain")]
 
 
@@ -137,14 +137,14 @@ def test_no_name_is_lost_where_names_go_to_a_file():
             fleet.add(name, old)
             fleet.add(name, denied)
         fleet.add("newest", granting(*MODES))
-        assert list(fleet.blockers(CpuMode.POWER11)) == names
+        assert list(fleet.blockers(CpuMode("power11"))) == names
         assert [name for name, _ in fleet.unknown()] == names
         # Read twice at a time, and added to after that.
-        both = zip(fleet.blockers(CpuMode.POWER10), fleet.blockers(CpuMode.POWER11))
+        both = zip(fleet.blockers(CpuMode("power10")), fleet.blockers(CpuMode("power11")))
         assert list(both) == list(zip(names, names))
         for name in names:
             fleet.add(name, old)
-        assert list(fleet.blockers(CpuMode.POWER11)) == names * 2
+        assert list(fleet.blockers(CpuMode("power11"))) == names * 2
         assert len(read_back(fleet)["blockers"][0]["hostnames"]) == 20_000
 
 
@@ -166,7 +166,7 @@ def test_a_closed_fleet_has_its_counts_but_no_names():
     fleet = fleet_of(("a", granting(*MODES)), ("b", silent("hint")))
     fleet.close()
     fleet.close()
-    assert (fleet.hosts, fleet.known, fleet.newest) == (2, 1, CpuMode.POWER11)
+    assert (fleet.hosts, fleet.known, fleet.newest) == (2, 1, CpuMode("power11"))
     assert list(fleet.unknown()) == []
 
 

@@ -60,7 +60,7 @@ def test_a_missing_key_is_named(name):
         ("time", "yesterday", "a time in UTC"),
         ("time", "2026-13-01T00:00:00Z", "a time in UTC"),
         ("platform", "aws", "one of powervm, kvm, powernv, or null"),
-        ("cpu_physical", "POWER10", "one of power9, power10, power11, or null"),
+        ("cpu_physical", "POWER10", "one of power7, power7+, power8e"),
         ("pvr", "0x100000000", "a number of 32 bits"),
         ("pvr", 8524288, "a number of 32 bits"),
         ("api_version", True, "a whole number"),
@@ -116,7 +116,7 @@ def test_a_record_that_contradicts_itself_is_refused(change):
 def test_a_record_of_a_version_that_knew_fewer_modes_is_right():
     record = record_of("power11")
     record.update(modes=["power9", "power10"], newest="power10", unknown_bits="0x1000000000000000")
-    assert HostReport.from_dict(record).newest is kvmppc.CpuMode.POWER10
+    assert HostReport.from_dict(record).newest == "power10"
 
 
 def test_keys_that_are_not_known_are_passed_over():

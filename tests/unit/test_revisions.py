@@ -8,11 +8,12 @@ import pytest
 import kvmppc
 from kvmppc import Cap, Kvm, Revision
 from kvmppc._native import ffi, lib
+from kvmppc.caps import LINUX_7_3, PATCH_V4, REVISIONS
 from kvmppc.kvm import capability_of, read_processor, revision_number
 from kvmppc.testing import simulated_host, simulated_hosts
 
 ROWS = range(lib.KVMPPC_REVISION_NONE + 1, lib.KVMPPC_REVISIONS)
-NAMED = {Revision.LINUX_7_3, Revision.PATCH_V4}
+NAMED = set(REVISIONS)
 
 
 def name_of(row):
@@ -32,8 +33,8 @@ def test_each_row_has_a_capability_of_its_own():
 
 
 def test_the_capabilities_are_those_of_the_interface():
-    assert capability_of(Revision.LINUX_7_3) == capability_of(None) == Cap.PPC_COMPAT_CAPS == 250
-    assert capability_of(Revision.PATCH_V4) == Cap.PPC_COMPAT_CAPS_PATCH_V4 == 249
+    assert capability_of(LINUX_7_3) == capability_of(None) == Cap.PPC_COMPAT_CAPS == 250
+    assert capability_of(PATCH_V4) == Cap.PPC_COMPAT_CAPS_PATCH_V4 == 249
 
 
 @pytest.mark.parametrize("number", [-1, lib.KVMPPC_REVISION_NONE, lib.KVMPPC_REVISIONS, 1 << 20])

@@ -37,7 +37,7 @@ def test_the_block_before_is_back_after_a_block():
     with simulated_host("power11"):
         with simulated_host("power9"):
             assert kvmppc.probe().simulated == "power9"
-        assert kvmppc.probe().newest is kvmppc.CpuMode.POWER11
+        assert kvmppc.probe().newest == "power11"
     assert kvmppc.probe().simulated is None
 
 
@@ -51,7 +51,7 @@ def test_a_handle_goes_on_after_its_block():
     with simulated_host("power9"), kvmppc.Kvm() as kvm:
         vm = kvm.create_vm()
     with vm:
-        assert vm.get_compat_caps().newest is kvmppc.CpuMode.POWER9
+        assert vm.get_compat_caps().newest == "power9"
 
 
 def test_the_fixture_moves_from_host_to_host(kvmppc_host):

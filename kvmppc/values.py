@@ -1,0 +1,51 @@
+"""Values that cannot be changed: the base of what kvmppc hands out."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn, TypeVar
+
+    _T = TypeVar("_T")
+
+
+class Frozen:
+    """Attributes are set once, by :func:`fill`, and can neither be set nor deleted afterwards."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is immutable: {name} cannot be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is immutable: {name} cannot be deleted")
+
+
+class Value(Frozen):
+    """A value made of its class's slots: equal if they are, hashable, can be copied and pickled."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return _fields(self) == _fields(other) if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(_fields(self).values()))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (type(self), _fields(self))
+
+
+def fill(value: _T, **fields: object) -> _T:
+    """Sets the attributes of a new value, and gives it back."""
+    for name, field in fields.items():
+        object.__setattr__(value, name, field)
+    return value
+
+
+def _fields(value: object) -> dict[str, object]:
+    return {name: getattr(value, name) for name in type(value).__slots__}  # type: ignore[attr-defined]
+
+
+def _restore(kind: type[_T], fields: dict[str, object]) -> _T:
+    return fill(kind.__new__(kind), **fields)
