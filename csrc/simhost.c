@@ -40,8 +40,10 @@ struct simhost {
 	int backend_error;           /* -ENOTTY: no get_compat_caps operation; -EINVAL: it fails */
 	int capability;              /* KVM_CHECK_EXTENSION of the revision's own number */
 	int nested_v1;               /* KVM_CAP_PPC_NESTED_HV: 1 under nested API v1 */
+	int no_hv;                   /* KVM_CAP_PPC_GET_PVINFO: 1 where kvm_hv is not there */
 	size_t struct_size;          /* of the kernel's struct */
 	uint64_t compat_capabilities;
+	uint64_t later_capabilities; /* from a VM's second question on, where that is not 0 */
 };
 
 #define P9 KVMPPC_BIT_POWER9
@@ -49,6 +51,9 @@ struct simhost {
 #define P11 KVMPPC_BIT_POWER11
 #define MAINLINE .rule = RULE_LINUX_7_3, .capability = 1, .struct_size = KVMPPC_WIRE_SIZE
 #define V1 .nested_v1 = 1
+/* kvm.ko without kvm-hv.ko: there is a /dev/kvm but no backend that could make a VM. */
+#define NO_BACKEND                                                             \
+	.rule = RULE_LINUX_7_3, .no_hv = 1, .struct_size = KVMPPC_WIRE_SIZE, .create_vm_error = -EINVAL
 
 static const struct simhost simhosts[] = {
 	{"power9", MAINLINE, V1, .compat_capabilities = P9},
@@ -61,11 +66,19 @@ static const struct simhost simhosts[] = {
 	/* VMs can be made on bare metal, where nothing is nested in anything. */
 	{"powernv10", .rule = RULE_LINUX_7_3, .struct_size = KVMPPC_WIRE_SIZE, V1, .backend_error = -EINVAL},
 	{"linux-6.12", .rule = RULE_NO_IOCTL, V1},
-	/* kvm.ko without kvm-hv.ko: there is a /dev/kvm but no backend that could make a VM. */
-	{"no-nesting", .rule = RULE_LINUX_7_3, .struct_size = KVMPPC_WIRE_SIZE, .create_vm_error = -EINVAL},
+	{"no-nesting", NO_BACKEND},
+	/* kvm-hv.ko is not loaded where the MMU is not radix. */
+	{"power8-mode", NO_BACKEND},
+	/* VMs can be made, and their guests make none: v1 answers like v2 there. */
+	{"nested-off", MAINLINE, .compat_capabilities = P9 | P10},
+	/* kvm-pr.ko has no get_compat_caps operation. */
+	{"kvm-pr", .rule = RULE_LINUX_7_3, .no_hv = 1, .struct_size = KVMPPC_WIRE_SIZE, .backend_error = -ENOTTY},
+	{"power12", MAINLINE, .compat_capabilities = P9 | P10},
+	{"migrating", MAINLINE, .compat_capabilities = P9 | P10 | P11, .later_capabilities = P9 | P10},
 	{"no-operation", MAINLINE, .backend_error = -ENOTTY},
 	{"backend-refuses", MAINLINE, .backend_error = -EINVAL},
 	{"no-device", .open_error = -ENOENT},
+	{"container", .open_error = -ENOENT},
 	{"no-permission", .open_error = -EACCES},
 	{"patch-v4", .rule = RULE_PATCH_POSTED, .capability = 1, .struct_size = KVMPPC_WIRE_SIZE,
 	 .compat_capabilities = P9 | P10},
@@ -95,17 +108,34 @@ static const char magic[8] = "kvmppc1";
 /* All of them: any file in memory has some seal, but only one that was made for it has these. */
 #define SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
 
+/* Linux 6.3's; one more seal then, which the sysctl vm.memfd_noexec adds by itself. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020
+#endif
+
+/* Makes a file in memory; one that is not to be executed must say so where the kernel can be told. */
+static int make_file(const char *name)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	return fd >= 0 || errno != EINVAL ? fd : memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
 /* Makes a descriptor that cannot be changed afterwards, as a kernel object's cannot. */
 static int make_object(uint32_t host, bool is_vm)
 {
 	struct simhost_object object = {.host = host, .is_vm = is_vm, .owner = getpid()};
-	int fd = memfd_create(is_vm ? "simulated-kvm-vm" : "simulated-kvm", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = make_file(is_vm ? "simulated-kvm-vm" : "simulated-kvm");
 	int error;
 
 	if (fd < 0)
 		return -errno;
 	memcpy(object.magic, magic, sizeof(magic));
-	if (write(fd, &object, sizeof(object)) == (ssize_t)sizeof(object) &&
+	/* The offset stays 0: it counts the questions, for answered_before. */
+	if (pwrite(fd, &object, sizeof(object), 0) == (ssize_t)sizeof(object) &&
 	    fcntl(fd, F_ADD_SEALS, SEALS) == 0)
 		return fd;
 	error = errno;
@@ -116,30 +146,72 @@ static int make_object(uint32_t host, bool is_vm)
 /* Tells what a descriptor is; one that is not ours gets the errno that the kernel gives for it. */
 static int read_object(int fd, struct simhost_object *object)
 {
-	if (fcntl(fd, F_GETFD) < 0)
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0 && errno == EBADF)
 		return -EBADF;
-	if (fcntl(fd, F_GET_SEALS) != SEALS || pread(fd, object, sizeof(*object), 0) != (ssize_t)sizeof(*object) ||
+	if (seals < 0 || (seals & ~F_SEAL_EXEC) != SEALS ||
+	    pread(fd, object, sizeof(*object), 0) != (ssize_t)sizeof(*object) ||
 	    memcmp(object->magic, magic, sizeof(magic)) != 0 || object->host >= SIMHOST_COUNT)
 		return -ENOTTY;
 	return 0;
 }
 
-/* copy_from_user: reads memory that may not be there, without a fault of our own. */
-static int copy_in(void *to, uintptr_t from, size_t size)
+/*
+ * Tells whether a VM has been asked before, and counts: the only part of a
+ * descriptor's file that seals leave free is its offset, which like a VM's state
+ * belongs to all who share the descriptor.
+ */
+static bool answered_before(int fd)
 {
-	struct iovec local = {to, size};
-	struct iovec remote = {(void *)from, size};
-
-	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
+	return lseek(fd, 1, SEEK_CUR) > 1;
 }
 
-/* copy_to_user: likewise. */
+/*
+ * Copies memory that may not be there, without a fault of our own, through a
+ * pipe: write and read say EFAULT by themselves. For where there is no
+ * process_vm_readv: qemu-user has none, and some containers forbid it.
+ */
+static int copy_by_pipe(void *to, const void *from, size_t size)
+{
+	int ends[2];
+	int error = -EFAULT;
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+		return -errno;
+	if (write(ends[1], from, size) == (ssize_t)size && read(ends[0], to, size) == (ssize_t)size)
+		error = 0;
+	close(ends[0]);
+	close(ends[1]);
+	return error;
+}
+
+/* What process_vm_readv and writev have in common with copy_from_user and copy_to_user. */
+typedef ssize_t (*copier)(pid_t pid, const struct iovec *local, unsigned long locals, const struct iovec *remote,
+			  unsigned long remotes, unsigned long flags);
+
+static int copy(copier copy_by_kernel, void *local, uintptr_t remote, size_t size)
+{
+	struct iovec here = {local, size};
+	struct iovec there = {(void *)remote, size};
+	ssize_t copied = copy_by_kernel(getpid(), &here, 1, &there, 1, 0);
+
+	if (copied < 0 && (errno == ENOSYS || errno == EPERM))
+		return copy_by_kernel == process_vm_readv ? copy_by_pipe(local, (void *)remote, size)
+							  : copy_by_pipe((void *)remote, local, size);
+	return copied == (ssize_t)size ? 0 : -EFAULT;
+}
+
+/* copy_from_user. */
+static int copy_in(void *to, uintptr_t from, size_t size)
+{
+	return copy(process_vm_readv, to, from, size);
+}
+
+/* copy_to_user. */
 static int copy_out(uintptr_t to, const void *from, size_t size)
 {
-	struct iovec local = {(void *)(uintptr_t)from, size};
-	struct iovec remote = {(void *)to, size};
-
-	return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
+	return copy(process_vm_writev, (void *)(uintptr_t)from, to, size);
 }
 
 /*
@@ -160,13 +232,18 @@ static int put_word(uintptr_t to, uint64_t word)
 /* KVM_CHECK_EXTENSION: 0 for whatever a host does not have, as with any kernel. */
 static int check_extension(const struct simhost *host, uintptr_t capability)
 {
-	bool is_patch = host->rule == RULE_PATCH_POSTED || host->rule == RULE_PATCH_STRICT;
-
-	if (capability == (is_patch ? KVMPPC_CAP_PATCH_V4 : KVMPPC_CAP_LINUX_7_3))
-		return host->capability;
-	if (capability == KVM_CAP_PPC_NESTED_HV)
+	switch (capability) {
+	case KVM_CAP_PPC_NESTED_HV:
 		return host->nested_v1;
-	return 0;
+	case KVM_CAP_PPC_GET_PVINFO:
+		return host->no_hv;
+	case KVMPPC_CAP_LINUX_7_3:
+		return host->rule == RULE_LINUX_7_3 ? host->capability : 0;
+	case KVMPPC_CAP_PATCH_V4:
+		return host->rule == RULE_LINUX_7_3 ? 0 : host->capability;
+	default:
+		return 0;
+	}
 }
 
 /*
@@ -215,7 +292,7 @@ static int clear_tail(uintptr_t tail, size_t size)
  * The ioctl of linux-7.3: the checks in the kernel's order, then the answer in
  * as much as the caller has room for. Pages have this machine's size.
  */
-static int get_linux_7_3(const struct simhost *host, uintptr_t argument)
+static int get_linux_7_3(const struct simhost *host, int fd, uintptr_t argument)
 {
 	unsigned char answer[PIECE] = {0}; /* as large as the largest struct here, and more */
 	struct kvmppc_wire_linux_7_3 wire;
@@ -242,7 +319,9 @@ static int get_linux_7_3(const struct simhost *host, uintptr_t argument)
 	if (host->backend_error != 0)
 		return host->backend_error;
 	wire.size = size < ours ? size : ours;
-	wire.compat_capabilities = host->compat_capabilities;
+	wire.compat_capabilities = host->later_capabilities != 0 && answered_before(fd)
+					   ? host->later_capabilities
+					   : host->compat_capabilities;
 	memset(answer, 0, sizeof(answer)); /* a later kernel's further fields are its own: 0 here */
 	memcpy(answer, &wire, sizeof(wire));
 	if (size > ours && clear_tail(argument + ours, size - ours) != 0)
@@ -279,15 +358,16 @@ static int ioctl_kvm(const struct simhost_object *kvm, unsigned long request, ui
 	case KVM_CREATE_VM:
 		if (host->create_vm_error != 0)
 			return host->create_vm_error;
-		/* Type 0 is the default, 1 HV and 2 PR, which no simulated host has. */
-		return argument <= 1 ? make_object(kvm->host, true) : -EINVAL;
+		/* Type 0 is the default, 1 HV and 2 PR; no simulated host has both. */
+		return argument == 0 || argument == (host->no_hv ? 2 : 1) ? make_object(kvm->host, true)
+									  : -EINVAL;
 	default:
 		return -EINVAL;
 	}
 }
 
 /* What a VM answers. */
-static int ioctl_vm(const struct simhost_object *vm, unsigned long request, uintptr_t argument)
+static int ioctl_vm(const struct simhost_object *vm, int fd, unsigned long request, uintptr_t argument)
 {
 	const struct simhost *host = &simhosts[vm->host];
 
@@ -296,7 +376,7 @@ static int ioctl_vm(const struct simhost_object *vm, unsigned long request, uint
 	if (request == KVM_CHECK_EXTENSION)
 		return check_extension(host, argument);
 	if (request == KVMPPC_GET_LINUX_7_3 && host->rule == RULE_LINUX_7_3)
-		return get_linux_7_3(host, argument);
+		return get_linux_7_3(host, fd, argument);
 	if (request == KVMPPC_GET_PATCH_V4 &&
 	    (host->rule == RULE_PATCH_POSTED || host->rule == RULE_PATCH_STRICT))
 		return get_patch_v4(host, argument);
@@ -312,7 +392,7 @@ int kvmppc_simhost_ioctl(int fd, unsigned long request, uintptr_t argument)
 	if (error != 0)
 		return error;
 	request = (unsigned int)request; /* as the system call takes it */
-	return object.is_vm ? ioctl_vm(&object, request, argument) : ioctl_kvm(&object, request, argument);
+	return object.is_vm ? ioctl_vm(&object, fd, request, argument) : ioctl_kvm(&object, request, argument);
 }
 
 /* Stands behind the choke point for open: "NAME:/dev/kvm" is a host's device, any other path is not there. */

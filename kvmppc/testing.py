@@ -28,8 +28,15 @@ _REVISION = {
     "POWER9": "2.2 (pvr 004e 1202)",
     "POWER10": "2.0 (pvr 0080 1200)",
     "Power11": "18.0 (pvr 0082 1200)",
+    "Power12": "2.0 (pvr 0083 1200)",
 }
-_CPU_VERSION = {"POWER9": 0x0F000005, "POWER10": 0x0F000006, "Power11": 0x0F000007}
+_CPU_VERSION = {
+    "POWER8": 0x0F000004,
+    "POWER9": 0x0F000005,
+    "POWER10": 0x0F000006,
+    "Power11": 0x0F000007,
+    "Power12": 0x0F000008,
+}
 
 
 class SimulatedHost:
@@ -143,6 +150,24 @@ _HOSTS = (
         "POWER10",
     ),
     SimulatedHost(
+        "power8-mode",
+        "Power10 in POWER8 mode, where nothing can be nested: no VM can be made",
+        "POWER10",
+        "POWER8",
+    ),
+    SimulatedHost("nested-off", "Power10, nested API v1, kvm_hv loaded with nested=N", "POWER10"),
+    SimulatedHost("kvm-pr", "Power10 with kvm_pr, which makes VMs but grants no modes", "POWER10"),
+    SimulatedHost(
+        "power12",
+        "Power12, which has no bit of its own: it grants Power9 and Power10",
+        "Power12",
+    ),
+    SimulatedHost(
+        "migrating",
+        "Power11, migrated to a Power10 after the first question of a VM",
+        "Power11",
+    ),
+    SimulatedHost(
         "no-operation",
         "Power10, a kernel that has the capability but a backend that has no answer: ENOTTY",
         "POWER10",
@@ -153,6 +178,7 @@ _HOSTS = (
         "POWER10",
     ),
     SimulatedHost("no-device", "Power10 without /dev/kvm", "POWER10"),
+    SimulatedHost("container", "Power10, a container that /dev/kvm is not passed to", "POWER10"),
     SimulatedHost("no-permission", "Power10, /dev/kvm closed to this user", "POWER10"),
     SimulatedHost("patch-v4", "Power10, the earlier interface as posted", "POWER10"),
     SimulatedHost("patch-v4-strict", "Power10, the earlier interface as reviewed", "POWER10"),

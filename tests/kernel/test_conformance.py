@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 from typing import NamedTuple
 
+import confined
 import pytest
 import rawcalls
 from rawcalls import LINUX_7_3, NOTHING, PAGE, PATCH_V4, READ_ONLY, Call, Outcome, words
@@ -35,6 +36,9 @@ KINDS = {
     "powervm-power11": Kind("linux-7.3", P10 | P11),
     "powernv10": Kind("linux-7.3", backend=-errno.EINVAL),
     "linux-6.12": Kind("none"),
+    "nested-off": Kind("linux-7.3", P9 | P10),
+    "kvm-pr": Kind("linux-7.3", backend=-errno.ENOTTY),
+    "power12": Kind("linux-7.3", P9 | P10),
     "no-operation": Kind("linux-7.3", backend=-errno.ENOTTY),
     "backend-refuses": Kind("linux-7.3", backend=-errno.EINVAL),
     "patch-v4": Kind("posted", P9 | P10),
@@ -197,6 +201,35 @@ def test_simulated_hosts_answer_by_the_table(simulated):
 
 def test_simulated_hosts_answer_by_the_table_where_memory_ends(simulated):
     check_partial(*simulated)
+
+
+def check_simulated():
+    """Every simulated host by the whole table, in one go: for a child process."""
+    for name, kind in KINDS.items():
+        target = rawcalls.simulated(name)
+        check_whole(target, kind)
+        check_partial(target, kind)
+        target.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+def test_simulated_hosts_do_without_process_vm_readv(number):
+    def work():
+        confined.forbid_copying(number)
+        check_simulated()
+
+    try:
+        confined.in_child(work)
+    except confined.RefusedError:
+        pytest.skip("this machine does not let system calls be forbidden")
+
+
+@pytest.mark.parametrize("value", [1, 2])
+def test_simulated_hosts_do_where_memory_files_cannot_be_executed(value):
+    try:
+        confined.in_child(lambda: confined.with_noexec(value, check_simulated))
+    except confined.RefusedError:
+        pytest.skip("vm.memfd_noexec cannot be set here: it takes root, and Linux 6.3 or newer")
 
 
 def test_this_kernel_answers_by_the_table(kernel, twin):

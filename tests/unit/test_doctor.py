@@ -12,6 +12,11 @@ from kvmppc.doctor import STEPS, check_module, check_qemu, diagnose
 from kvmppc.host import Source
 from kvmppc.testing import simulated_host, simulated_hosts
 
+NO_VM = {"capability": "fail", "vm": "fail", "ioctl": "not asked"}
+NO_DEVICE = {
+    "device": "fail",
+    **dict.fromkeys(("permission", "api_version", "capability", "vm", "ioctl"), "not asked"),
+}
 # What is not passed, by host; module and QEMU are never asked on a simulated one.
 TROUBLE = {
     "power9": {},
@@ -23,11 +28,14 @@ TROUBLE = {
     "powervm-power11": {},
     "powernv10": {"platform": "warn", "capability": "warn", "ioctl": "not asked"},
     "linux-6.12": {"capability": "fail", "ioctl": "not asked"},
-    "no-nesting": {"capability": "fail", "vm": "fail", "ioctl": "not asked"},
-    "no-device": {
-        "device": "fail",
-        **dict.fromkeys(("permission", "api_version", "capability", "vm", "ioctl"), "not asked"),
-    },
+    "no-nesting": NO_VM,
+    "power8-mode": {**NO_VM, "processor": "warn"},
+    "nested-off": {},
+    "kvm-pr": {"capability": "fail", "ioctl": "not asked"},
+    "power12": {"processor": "warn"},
+    "migrating": {},
+    "no-device": NO_DEVICE,
+    "container": NO_DEVICE,
     "no-permission": {
         "permission": "fail",
         **dict.fromkeys(("api_version", "capability", "vm", "ioctl"), "not asked"),

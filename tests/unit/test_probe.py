@@ -50,6 +50,8 @@ UNKNOWN_BIT = {
 }
 POWER11 = {"cpu_physical": "power11", "cpu_effective": "power11", "pvr": "0x00821200"}
 NOT_ASKED = {**NO_ANSWER, "api_version": None, "capability": None}
+NO_VM = {**NO_ANSWER, "capability": 0, "status": "unavailable", "errno": "EINVAL"}
+NO_DEVICE = {**NOT_ASKED, "status": "unavailable", "errno": "ENOENT"}
 EXPECTED = {
     "power9": {
         "cpu_physical": "power9",
@@ -87,7 +89,19 @@ EXPECTED = {
         "modes": ["power10"],
         "newest": "power10",
     },
-    "no-nesting": {**NO_ANSWER, "capability": 0, "status": "unavailable", "errno": "EINVAL"},
+    "no-nesting": NO_VM,
+    "power8-mode": {**NO_VM, "cpu_effective": "power8"},
+    "nested-off": {},
+    "kvm-pr": {
+        **NO_ANSWER,
+        "capability": 0,
+        "status": "hint",
+        "source": "device-tree",
+        "modes": ["power10"],
+        "newest": "power10",
+    },
+    "power12": {"cpu_physical": "power12", "cpu_effective": "power12", "pvr": "0x00831200"},
+    "migrating": {**POWER11, **ALL_MODES},
     "no-operation": {
         **NO_ANSWER,
         "revision": "linux-7.3",
@@ -100,7 +114,8 @@ EXPECTED = {
         "status": "error",
         "errno": "EINVAL",
     },
-    "no-device": {**NOT_ASKED, "status": "unavailable", "errno": "ENOENT"},
+    "no-device": NO_DEVICE,
+    "container": NO_DEVICE,
     "no-permission": {**NOT_ASKED, "status": "denied", "errno": "EACCES"},
     "patch-v4": {"revision": "patch-v4"},
     "patch-v4-strict": {"revision": "patch-v4"},
@@ -116,9 +131,12 @@ REASONS = {
     "powernv10": "the question does not arise",
     "linux-6.12": "a hint, not a grant",
     "no-nesting": "No VM can be made",
+    "power8-mode": "No VM can be made",
+    "kvm-pr": "a hint, not a grant",
     "no-operation": "does not have the operation",
     "backend-refuses": "could not get the capabilities",
     "no-device": "open /dev/kvm: There is no such device",
+    "container": "open /dev/kvm: There is no such device",
     "no-permission": "may not open",
     "patch-v4-short": "16 bytes",
 }
@@ -126,9 +144,12 @@ REMEDIES = {
     "powernv10": "Nothing",
     "linux-6.12": "Linux 7.3",
     "no-nesting": "KVM-capable partition",
+    "power8-mode": "KVM-capable partition",
+    "kvm-pr": "Linux 7.3",
     "no-operation": "kvm_hv",
     "backend-refuses": "dmesg",
     "no-device": "modprobe kvm_hv",
+    "container": "modprobe kvm_hv",
     "no-permission": "group",
     "patch-v4-short": "maker",
 }

@@ -16,6 +16,7 @@ from kvmppc._simhost import lib
 from kvmppc.testing import simulated_host
 
 GRANTED = 0x6000000000000000
+KVM_CAP_PPC_GET_PVINFO = 57
 
 
 class Machine:
@@ -122,6 +123,36 @@ def test_the_other_revisions_request_is_not_there(on, name, request_number):
 def test_bare_metal_refuses(on):
     sent = words(24, 0, 0)
     assert on("powernv10").ioctl(LINUX_7_3, sent) == (-errno.EINVAL, sent)
+
+
+def test_a_migrating_host_answers_otherwise_from_the_second_question_on(on):
+    machine, other = on("migrating"), on("migrating")
+    sent = words(24, 0, 0)
+    answers = [machine.ioctl(LINUX_7_3, sent)[1] for _ in range(3)]
+    assert answers == [words(24, 0, 0x7 << 60), *[words(24, 0, GRANTED)] * 2]
+    assert other.ioctl(LINUX_7_3, sent)[1] == answers[0]
+
+
+def test_a_held_vm_gives_the_answer_of_the_moment(kvmppc_host):
+    kvmppc_host("migrating")
+    with Kvm() as kvm, kvm.create_vm() as vm:
+        masks = [vm.get_compat_caps().compat_capabilities for _ in range(3)]
+    assert masks == [0x7 << 60, GRANTED, GRANTED]
+
+
+@pytest.mark.parametrize(
+    ("name", "pvinfo"), [("power10", 0), ("powernv10", 0), ("no-nesting", 1), ("kvm-pr", 1)]
+)
+def test_what_only_the_other_backend_has_tells_that_kvm_hv_is_not_there(on, name, pvinfo):
+    with simulated_host(name), Kvm() as kvm:
+        assert kvm.check_extension(KVM_CAP_PPC_GET_PVINFO) == pvinfo
+
+
+def test_kvm_pr_makes_vms_that_have_no_such_operation(on):
+    machine = on("kvm-pr")
+    sent = words(24, 0, 0)
+    assert machine.ioctl(LINUX_7_3, sent) == (-errno.ENOTTY, sent)
+    assert machine.vm.check_extension(KVM_CAP_PPC_GET_PVINFO) == 1
 
 
 @pytest.mark.parametrize("name", ["power10", "patch-v4"])
