@@ -49,7 +49,8 @@ def module(name: str, source: str, *headers: str) -> FFI:
         sources=[f"csrc/{source}", "csrc/bench.c"],
         include_dirs=["csrc"],
         depends=sorted(f"csrc/{path.name}" for path in (HERE / "csrc").iterdir()),
-        extra_compile_args=["-fvisibility=hidden"],
+        # The same files make the same modules in every folder.
+        extra_compile_args=["-fvisibility=hidden", f"-fdebug-prefix-map={HERE.resolve()}=."],
     )
     return ffi
 

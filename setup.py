@@ -1,18 +1,111 @@
-"""The part of the build that pyproject.toml cannot say: cffi's modules and the wheel's tag."""
+"""The part of the build that setup.cfg cannot say: cffi's modules, the wheel's tag, what it needs.
 
+Where the right thing cannot be made, the last line tells in one sentence what to install.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
 import sys
 import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
-if not sys.platform.startswith("linux"):
-    sys.exit(f"kvmppc needs Linux: it asks KVM through /dev/kvm, and this is {sys.platform}.")
+if sys.version_info < (3, 9):  # noqa: UP036 - pip builds before it reads python_requires
+    sys.exit("kvmppc needs Python 3.9 or later; this is Python {}.{}.".format(*sys.version_info))
 
-from setuptools import setup
+import setuptools
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
-# cffi compiles for the limited API by itself, except where there is none: on a free-threaded
-# CPython. The wheel's tag has to say the same.
-limited = not sysconfig.get_config_var("Py_GIL_DISABLED")
+# On Linux only who asks for it gets a package that reads records and cannot ask: elsewhere there
+# is no KVM to be asked.
+pure = not sys.platform.startswith("linux") or os.environ.get("KVMPPC_PURE") == "1"
 
-setup(
-    cffi_modules=["build_ffi.py:native", "build_ffi.py:simhost"],
-    options={"bdist_wheel": {"py_limited_api": "cp39"}} if limited else {},
+# cffi compiles for the limited API by itself, except where there is none: on a debug CPython and
+# on a free-threaded one. The wheel's tag has to say the same.
+limited = not (hasattr(sys, "gettotalrefcount") or sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+PYTHON_TOOLS = (
+    "python3-setuptools python3-wheel python3-cffi (Debian, RHEL, SUSE) "
+    "or py3-setuptools py3-wheel py3-cffi (Alpine)"
 )
+C_TOOLS = (
+    "gcc libc6-dev linux-libc-dev python3-dev (Debian), "
+    "gcc glibc-devel kernel-headers python3-devel (RHEL), "
+    "gcc glibc-devel linux-glibc-devel python3-devel (SUSE) "
+    "or gcc musl-dev linux-headers python3-dev (Alpine)"
+)
+
+
+def check_python_tools() -> None:
+    """Stops where setuptools would make another package than this one, and call that success."""
+    needs_wheel = {"bdist_wheel", "dist_info"} & set(sys.argv)
+    old = tuple(map(int, re.findall(r"\d+", setuptools.__version__)[:2]))
+    if old < (50, 3):
+        lack = f"with setuptools 50.3 or later, and this is {setuptools.__version__}"
+    elif not pure and not find_spec("cffi"):
+        lack = "with cffi, which this Python does not have"
+    elif old < (70, 1) and needs_wheel and not find_spec("wheel"):
+        lack = f"with wheel, which setuptools {old[0]} needs and this Python does not have"
+    else:
+        return
+    sys.exit(f"kvmppc is built {lack}: install {PYTHON_TOOLS}.")
+
+
+class BuildFiles(build_py):
+    """Copies, to where nothing is left of an earlier build: it may have had other files."""
+
+    def run(self) -> None:
+        shutil.rmtree(Path(self.build_lib, "kvmppc"), ignore_errors=True)
+        super().run()
+
+
+class BuildModules(build_ext):
+    """Compiles, after a look at what the compiler needs."""
+
+    def build_extensions(self) -> None:
+        for header in ("stdlib.h", "linux/kvm.h", "Python.h"):
+            self._check(header)
+        super().build_extensions()
+
+    def _check(self, header: str) -> None:
+        """Stops where the compiler, or a header that the modules include, is not there."""
+        compiler = self.compiler.compiler
+        words = [*compiler, *(f"-I{path}" for path in self.compiler.include_dirs), "-E", "-"]
+        question = f"#if !__has_include(<{header}>)\n#error\n#endif\n"
+        try:
+            done = subprocess.run(words, input=question, text=True, capture_output=True)
+            lack = f"{compiler[0]} does not find {header}" if done.returncode else ""
+        except OSError:
+            lack = f"there is no {compiler[0]}"
+        if lack:
+            sys.exit(f"kvmppc cannot be compiled, {lack}: install {C_TOOLS}.")
+
+
+def index_page() -> str:
+    """The README without its links into this folder, which lead nowhere on an index's page."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    return re.sub(r"\[([^]]+)\]\((?!https?:)[^)]+\)", r"\1", text)
+
+
+check_python_tools()
+modules: dict[str, Any] = {"cffi_modules": ["build_ffi.py:native", "build_ffi.py:simhost"]}
+tag = {"py_limited_api": "cp39"} if limited else {}
+if pure:
+    modules = {}
+    # With the platform in its tag: an index would give a wheel for any platform to Linux too.
+    tag = {"plat_name": sysconfig.get_platform()}
+made = setuptools.setup(
+    cmdclass={"build_py": BuildFiles, "build_ext": BuildModules},
+    options={"bdist_wheel": tag},
+    long_description=index_page(),
+    long_description_content_type="text/markdown",
+    **modules,
+)
+if not pure and not made.ext_modules:
+    sys.exit(f"kvmppc has been given no compiled modules by cffi: install {PYTHON_TOOLS}.")
