@@ -22,15 +22,19 @@ class KernelSource:
     flavour: str = "powerpc64le"
 
 
+# Suites that have Linux 7.3 or newer, or will.
+NEW = ("trixie-backports", "experimental", "sid")
+
 KERNELS = {
-    "linux-7.3": KernelSource(("experimental", "sid"), "7.3"),
-    "linux-7.3-64k": KernelSource(("experimental", "sid"), "7.3", "powerpc64le-64k"),
+    "linux-7.3": KernelSource(NEW, "7.3"),
+    "linux-7.3-64k": KernelSource(NEW, "7.3", "powerpc64le-64k"),
     "linux-6.12": KernelSource(("trixie", "bookworm-backports"), "6.12"),
     "linux-6.1": KernelSource(("bookworm",), "6.1"),
 }
 
-# Suites whose linux-libc-dev has the interface's names, and those where it never will.
-HEADERS = {"own": ("experimental", "sid"), "fallback": ("trixie", "bookworm-backports")}
+# Suites whose linux-libc-dev has the interface's names, from that version on, and those where it
+# never will.
+HEADERS = {"own": (NEW, "7.3"), "fallback": (("trixie", "bookworm-backports"), "6")}
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ import re
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.parts import LabError, Suite, fresh, key_of, unpack
+from tests.lab.hosts import KernelSource
+from tests.lab.parts import Deb, LabError, MissingError, Suite, extract, fresh, key_of
 
 USER_LAND = [
     "base-files",
@@ -60,6 +62,8 @@ HEADER_FOLDERS = (
     "usr/lib/linux/uapi/powerpc",
 )
 GUEST = Path(__file__).parent / "guest"
+# Where a package is taken from that another suite lists and its mirror does not have.
+INSTEAD = ("sid", "forky")
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,42 @@ class Images:
             raise LabError("; ".join(map(str, suites.values())))
         return found
 
+    def unpack(self, name: str, debs: list[Deb]) -> Path:
+        """Return a folder with the contents of `debs`, fetched and unpacked if it is not there yet.
+
+        What the mirror does not have, although it lists it, comes from another suite; LabError
+        where none has it.
+        """
+        key = key_of(*sorted(deb.sha256 for deb in debs))
+        final, draft = fresh(self.cache / "trees", name, key)
+        if not final.exists():
+            draft.mkdir()
+            extract(self._fetched(debs), draft)
+            draft.rename(final)
+        return final
+
+    def _fetched(self, debs: list[Deb]) -> list[Deb]:
+        """Fetch `debs`, and return them, or what was fetched in their place."""
+        lost = [
+            deb
+            for suite in {deb.suite for deb in debs}
+            for deb in suite.fetch([deb for deb in debs if deb.suite is suite])
+        ]
+        if not lost:
+            return debs
+        names = [deb.package for deb in lost]
+        behind = f"the mirror does not have {', '.join(sorted(deb.name for deb in lost))}"
+        for other in INSTEAD:
+            suite = None if other == lost[0].suite.name else self._try(other, lost[0].suite.arch)
+            if isinstance(suite, Suite) and set(names) <= set(suite.names("")):
+                print(f"{behind}: taken from {other}", file=sys.stderr, flush=True)
+                # With all that they need, in the other suite's version: newer libraries serve
+                # older programs, and not the other way round.
+                found = suite.closure(*names)
+                newer = {deb.package for deb in found}
+                return self._fetched([deb for deb in debs if deb.package not in newer] + found)
+        raise MissingError(f"{behind}; --refresh looks for what is served now")
+
     def _native(self, suite: str, package: str, program: str) -> tuple[Path, list[str]]:
         """Unpack a program for this machine; return its folder and how to start it from there.
 
@@ -114,7 +154,7 @@ class Images:
         """
         arch = subprocess.run(["dpkg", "--print-architecture"], stdout=subprocess.PIPE, text=True)
         debs = self.suite(suite, arch.stdout.strip()).closure(package)
-        tree = unpack(self.cache, package, debs)
+        tree = self.unpack(package, debs)
         found = [
             next(tree.glob(pattern), None)
             for pattern in ("usr/lib*/ld-linux*.so.*", "usr/lib/*-linux-gnu*", program)
@@ -129,45 +169,56 @@ class Images:
         tree, command = self._native("trixie", "qemu-system-ppc", "usr/bin/qemu-system-ppc64")
         return [*command, "-L", str(tree / "usr/share/qemu")]
 
-    def kernel(self, name: str, suites: tuple[str, ...], flavour: str, oldest: str) -> Kernel:
-        """Return the newest kernel of `flavour` in `suites`, none of them older than `oldest`."""
+    def kernels(self, name: str, source: KernelSource) -> Iterator[Kernel]:
+        """Yield the kernels of `source`, the best one first: the newest final one.
+
+        The others are for where something is missing that belongs to it.
+        """
         found = [
-            (_numbers(match[2]), match[1], match[2], suite)
-            for suite in self.served(suites)
+            (suite.only(package)[0].version, match[1], match[2], suite)
+            for suite in self.served(source.suites)
             for package in suite.names("linux-")
-            if (match := re.fullmatch(rf"linux-(binary|image)-(\d.*)-{flavour}", package))
+            if (match := re.fullmatch(rf"linux-(binary|image)-(\d.*)-{source.flavour}", package))
+            and _numbers(match[2]) >= _numbers(source.oldest)
         ]
-        found = [entry for entry in found if entry[0] >= _numbers(oldest)]
-        if not found:
-            raise LabError(
-                f"no kernel {oldest} or newer ({flavour}) in Debian's {' or '.join(suites)}"
-            )
         # Since 7.x the kernel is in linux-binary and linux-image only depends on it: where both
         # have the version, the first by the alphabet is the one with the files.
-        newest = max(entry[0] for entry in found)
-        _, kind, version, suite = min((e for e in found if e[0] == newest), key=lambda e: e[1])
-        kinds = ["binary", "modules"] if kind == "binary" else ["image"]
-        debs = suite.only(*(f"linux-{kind}-{version}-{flavour}" for kind in kinds))
-        tree = unpack(self.cache, name, debs)
-        vmlinuz = [*tree.glob("usr/lib/modules/*/vmlinuz"), *tree.glob("boot/vmlinux-*")]
-        modules = tree.glob("usr/lib/modules/*/kernel/**/*.ko*")
-        return Kernel(vmlinuz[0], {_module_name(path): path for path in modules})
+        found.sort(key=lambda entry: entry[1])
+        found.sort(key=lambda entry: _age(entry[0]), reverse=True)
+        for _, kind, version, suite in found:
+            kinds = ["binary", "modules"] if kind == "binary" else ["image"]
+            debs = suite.only(*(f"linux-{kind}-{version}-{source.flavour}" for kind in kinds))
+            tree = self._unpack_or_tell(f"{name}-{suite.name}", debs)
+            if tree is not None:
+                vmlinuz = [*tree.glob("usr/lib/modules/*/vmlinuz"), *tree.glob("boot/vmlinux-*")]
+                modules = tree.glob("usr/lib/modules/*/kernel/**/*.ko*")
+                yield Kernel(vmlinuz[0], {_module_name(path): path for path in modules})
 
-    def headers(self, name: str, suites: tuple[str, ...]) -> Path:
-        """Return a folder with the newest Linux headers of `suites`."""
-        debs = [
+    def headers(self, name: str, suites: tuple[str, ...], oldest: str) -> Path:
+        """Return a folder with the best Linux headers in `suites` from `oldest` on."""
+        found = [
             suite.only("linux-libc-dev")
             for suite in self.served(suites)
             if "linux-libc-dev" in suite.names("linux-libc-dev")
         ]
-        if not debs:
-            raise LabError(f"no linux-libc-dev in Debian's {' or '.join(suites)}")
-        newest = max(debs, key=lambda found: _numbers(found[0].version))
-        return unpack(self.cache, f"headers-{name}", newest)
+        for debs in sorted(found, key=lambda debs: _age(debs[0].version), reverse=True):
+            if _numbers(debs[0].version) >= _numbers(oldest):
+                tree = self._unpack_or_tell(f"headers-{name}", debs)
+                if tree is not None:
+                    return tree
+        raise LabError(f"no linux-libc-dev {oldest} or newer in Debian's {' or '.join(suites)}")
+
+    def _unpack_or_tell(self, name: str, debs: list[Deb]) -> Path | None:
+        """Unpack `debs`; where they cannot be had, tell it and return None."""
+        try:
+            return self.unpack(name, debs)
+        except MissingError as error:
+            print(error, file=sys.stderr, flush=True)
+            return None
 
     def user_land(self) -> Path:
         """Return the folder that the root disk is made from."""
-        return unpack(self.cache, "user-land", self.suite("sid").closure(*USER_LAND))
+        return self.unpack("user-land", self.suite("sid").closure(*USER_LAND))
 
     def root_disk(self) -> Path:
         """Return the root disk: an ext4 file system with the user land, nothing is mounted."""
@@ -199,6 +250,11 @@ class Images:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version))
+
+
+def _age(version: str) -> tuple[bool, tuple[int, ...]]:
+    """Return what sorts Debian's versions of Linux: release candidates come before all others."""
+    return "~rc" not in version, _numbers(version)
 
 
 def _complete(tree: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Callable
 from tests.lab.hosts import HEADERS, KERNELS, Host
 from tests.lab.images import Images, Kernel
 from tests.lab.kernels.build import build
-from tests.lab.parts import LabError
+from tests.lab.parts import LabError, MissingError
 from tests.lab.verdict import problems
 from tests.lab.vm import Door, Parts, Payload, Step, StoppedError, run
 
@@ -62,7 +62,7 @@ class Lab:
             parts = Parts(
                 qemu=self.images.qemu(),
                 kernel=self.kernel(host),
-                headers=self.images.headers(host.headers, HEADERS[host.headers]),
+                headers=self.images.headers(host.headers, *HEADERS[host.headers]),
                 user_land=self.images.user_land(),
                 root_disk=self.images.root_disk(),
             )
@@ -79,12 +79,19 @@ class Lab:
     def kernel(self, host: Host) -> Kernel:
         """Return the kernel of `host`, with the kvm.ko that is built for it in its place."""
         source = KERNELS[host.kernel]
-        kernel = self.images.kernel(host.kernel, source.suites, source.flavour, source.oldest)
-        if not host.kvm:
-            return kernel
-        release = kernel.vmlinuz.parent.name
-        module = build(self.images, release, source.suites, host.kvm)
-        return replace(kernel, modules={**kernel.modules, "kvm": module})
+        for kernel in self.images.kernels(host.kernel, source):
+            if not host.kvm:
+                return kernel
+            release = kernel.vmlinuz.parent.name
+            try:
+                module = build(self.images, release, source.suites, host.kvm)
+                return replace(kernel, modules={**kernel.modules, "kvm": module})
+            except MissingError as error:
+                say(str(error))
+        raise LabError(
+            f"Debian's {' or '.join(source.suites)} has no kernel {source.oldest} or newer "
+            f"({source.flavour}) with all that is needed"
+        )
 
     def console(self, host: Host) -> Path:
         """Return where the console of `host` is written."""

@@ -11,6 +11,7 @@ folder, an unchanged one is never fetched or unpacked again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -27,6 +28,10 @@ TRIES = 3
 
 class LabError(Exception):
     """The lab cannot go on; the message is a sentence for the person who started it."""
+
+
+class MissingError(LabError):
+    """Packages cannot be had, although a suite lists them."""
 
 
 def need_tools() -> None:
@@ -78,6 +83,11 @@ class Deb:
     suite: Suite
 
     @property
+    def package(self) -> str:
+        """The package's name."""
+        return self.name.partition("_")[0]
+
+    @property
     def version(self) -> str:
         """The package's version; apt writes the ':' of an epoch as %3a in a file's name."""
         return self.name.split("_")[1].replace("%3a", ":")
@@ -88,6 +98,7 @@ class Suite:
 
     def __init__(self, cache: Path, name: str, arch: str, refresh: bool = False) -> None:
         self.name = name
+        self.arch = arch
         self.root = cache / "suites" / f"{name}-{arch}"
         self.debs = cache / "debs"
         self._options = self._settings(arch)
@@ -163,19 +174,24 @@ class Suite:
         found = re.findall(pattern, self._apt(*args, tries=1), re.MULTILINE)
         return [Deb(name, sha256, self) for name, sha256 in found]
 
-    def fetch(self, debs: list[Deb]) -> None:
-        """Download those of `debs` that the cache has not yet; apt checks their hashes."""
-        missing = [deb for deb in debs if not (self.debs / deb.name).exists()]
-        if not missing:
-            return
-        wanted = [f"{deb.name.split('_')[0]}={deb.version}" for deb in missing]
-        try:
-            self._apt("download", "-q", *wanted)
-        except LabError as error:
-            raise LabError(f"{error}; --refresh looks for what is served now") from None
+    def fetch(self, debs: list[Deb]) -> list[Deb]:
+        """Download those of `debs` that the cache has not yet; apt checks their hashes.
+
+        Return those that cannot be had: a mirror that is behind lists what it does not have.
+        """
+        wanted = [deb for deb in debs if not (self.debs / deb.name).exists()]
+        if not wanted:
+            return []
+        # What is there of an earlier try that was broken off may be half a file.
+        for deb in wanted:
+            (self.root / deb.name).unlink(missing_ok=True)
+        with contextlib.suppress(LabError):  # what did arrive is looked at below
+            self._apt("download", "-q", *(f"{deb.package}={deb.version}" for deb in wanted))
         self.debs.mkdir(exist_ok=True)
-        for deb in missing:
-            (self.root / deb.name).replace(self.debs / deb.name)
+        for deb in wanted:
+            if (self.root / deb.name).exists():
+                (self.root / deb.name).replace(self.debs / deb.name)
+        return [deb for deb in wanted if not (self.debs / deb.name).exists()]
 
 
 def key_of(*things: str) -> str:
@@ -199,27 +215,19 @@ def fresh(cache: Path, name: str, key: str) -> tuple[Path, Path]:
     return final, draft
 
 
-def unpack(cache: Path, name: str, debs: list[Deb]) -> Path:
-    """Return a folder with the contents of `debs`, fetched and unpacked if it is not there yet."""
-    final, draft = fresh(cache / "trees", name, key_of(*sorted(deb.sha256 for deb in debs)))
-    if final.exists():
-        return final
-    draft.mkdir()
-    for suite in {deb.suite for deb in debs}:
-        suite.fetch([deb for deb in debs if deb.suite is suite])
+def extract(debs: list[Deb], folder: Path) -> None:
+    """Extract `debs`, which are in the cache, into `folder`."""
     # With merged /usr these are links; what a package still has in /lib must land behind them.
     for link in ("bin", "sbin", "lib", "lib64"):
-        (draft / "usr" / link).mkdir(parents=True, exist_ok=True)
-        (draft / link).symlink_to(f"usr/{link}")
+        (folder / "usr" / link).mkdir(parents=True, exist_ok=True)
+        (folder / link).symlink_to(f"usr/{link}")
     for deb in debs:
-        path = cache / "debs" / deb.name
+        path = deb.suite.debs / deb.name
         if hashlib.sha256(path.read_bytes()).hexdigest() != deb.sha256:
             path.unlink()
             raise LabError(
                 f"{deb.name} in the cache was damaged and is removed; start the lab again"
             )
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", path], stdout=subprocess.PIPE) as data:
-            extract = ["tar", "-x", "--keep-directory-symlink", "-C", str(draft)]
-            subprocess.run(extract, stdin=data.stdout, check=True)
-    draft.rename(final)
-    return final
+            command = ["tar", "-x", "--keep-directory-symlink", "-C", str(folder)]
+            subprocess.run(command, stdin=data.stdout, check=True)

@@ -20,7 +20,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from tests.lab.parts import Deb, LabError, fresh, key_of, unpack
+from tests.lab.parts import Deb, LabError, fresh, key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _build_tree(images: Images, release: str, headers: list[Deb]) -> Path:
     version, flavour = _parts(release)
     programs = images.suite(headers[0].suite.name, arch).only(f"linux-kbuild-{version}")
     compiler = images.suite("sid", arch).closure(*COMPILER)
-    tree = unpack(images.cache, f"build-{flavour}", [*compiler, *programs, *headers])
+    tree = images.unpack(f"build-{flavour}", [*compiler, *programs, *headers])
     _furnish(tree)
     done = _inside(tree, "true")
     if done.returncode != 0:
@@ -171,7 +171,7 @@ def _source_tree(images: Images, deb: Deb) -> Path:
     final, draft = fresh(images.cache / "trees", "kvm-source", key_of(deb.sha256, *SOURCES))
     if final.exists():
         return final
-    package = unpack(images.cache, "linux-source", [deb])
+    package = images.unpack("linux-source", [deb])
     with tarfile.open(next(package.glob("usr/src/linux-source-*.tar.xz"))) as linux:
         for member in linux:
             name = member.name.partition("/")[2]
