@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import io
-import os
 import sys
 
+from kvmppc import streams
 from kvmppc._version import __version__
-from kvmppc.commands import SUMMARIES, UsageError
+from kvmppc.commands import SUMMARIES, UsageError, nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +16,10 @@ if TYPE_CHECKING:
     from types import ModuleType, SimpleNamespace
 
 USAGE = 2
+CRASH = 70
+"""EX_SOFTWARE of sysexits.h."""
+
+_TRACEBACK = "--traceback"
 
 
 def _overview() -> str:
@@ -25,7 +28,7 @@ def _overview() -> str:
         "usage: kvmppc [command] [options]\n\n"
         "Tells which processor modes (POWER9, POWER10, Power11) this host's KVM can give to\n"
         f"nested guests on IBM Power.\n\ncommands:\n{commands}\n"
-        "Without a command: probe. kvmppc COMMAND --help tells more of one;\n"
+        "Without a command: probe. kvmppc help COMMAND tells more of one;\n"
         "kvmppc --version tells the version.\n"
     )
 
@@ -38,48 +41,22 @@ def _version() -> str:
     return f"kvmppc {__version__} (linux/kvm.h: {names})\n"
 
 
-def _parse(name: str, command: ModuleType, words: list[str]) -> argparse.Namespace:
-    """Reads a command's words. Loads argparse, which takes as long as asking and all else."""
-    import argparse
-
-    parser = argparse.ArgumentParser(
-        prog=f"kvmppc {name}",
-        description=command.DESCRIPTION,
-        epilog=command.EPILOG,
-        formatter_class=_formatter,
-    )
-    command.configure(parser)
-    return parser.parse_args(words)
-
-
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Lays the help out as the terminal is wide.
-
-    argparse would find the width too, but loads shutil for it, also where no help is asked for:
-    nearly a tenth of the time that the command's imports take.
-    """
-    from argparse import RawDescriptionHelpFormatter
-
-    try:
-        columns = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size().columns or 80
-    except (ValueError, OSError):
-        columns = 80
-    return RawDescriptionHelpFormatter(prog, width=max(columns, 40) - 2)
-
-
 def _run(words: list[str]) -> int:
     """Finds the command and carries it out."""
-    if words and words[0] in ("-h", "--help", "help"):
-        sys.stdout.write(_overview())
+    first = words[0] if words else ""
+    if first == "help" and len(words) > 1:
+        words = [words[1], "--help"]
+    elif first in ("-h", "--help", "help"):
+        streams.answer(_overview())
         return 0
-    if words and words[0] in ("-V", "--version"):
-        sys.stdout.write(_version())
+    elif first in ("-V", "--version"):
+        streams.answer(_version())
         return 0
-    if not words or words[0].startswith("-"):
-        words.insert(0, "probe")
+    elif not words or first.startswith("-"):
+        words = ["probe", *words]
     name = words.pop(0)
     if name not in SUMMARIES:
-        raise UsageError(f"{name!r} is no command; there are {', '.join(SUMMARIES)}")
+        raise UsageError(f"{name!r} is no command{nearest(name, SUMMARIES)}")
     command = importlib.import_module(f"kvmppc.commands.{name}")
     plain: dict[tuple[str, ...], SimpleNamespace] = getattr(command, "PLAIN", {})
     arguments = plain.get(tuple(words)) or _parse(name, command, words)
@@ -87,36 +64,50 @@ def _run(words: list[str]) -> int:
     return code
 
 
-def _abandon_stdout() -> None:
-    """Lets what is still buffered go nowhere: Python would complain of it once more at exit."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+def _parse(name: str, command: ModuleType, words: list[str]) -> argparse.Namespace:
+    """Reads a command's words."""
+    # Not at the top: it loads argparse.
+    from kvmppc.commands.parsing import parser_of
+
+    return parser_of(name, command).read(words)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code: 2 where it was not understood."""
-    if sys.stdout is None:
-        print("kvmppc: standard output is closed", file=sys.stderr)
-        return USAGE
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal or a log that cannot show a character is no reason not to answer.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    """Runs the command and returns its exit code.
+
+    Where none of the commands' own codes is true it is 2 (not understood, or not to be written),
+    70 (a fault of kvmppc's own, or no memory), or what a shell makes of SIGINT and SIGPIPE.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()
-    except UsageError as error:
-        print(f"kvmppc: {error}", file=sys.stderr)
+        return _run(list(words))
+    except (UsageError, streams.OutputError) as error:
+        streams.tell(str(error))
         return USAGE
     except BrokenPipeError:
         # The reader has gone, as head does: the shell's own way to say so is 128 + SIGPIPE.
-        _abandon_stdout()
         return 128 + 13
     except KeyboardInterrupt:
         return 128 + 2
-    except OSError as error:
-        _abandon_stdout()
-        print(f"kvmppc: {error.strerror or error}", file=sys.stderr)
-        return USAGE
-    return code
+    except SystemExit:
+        return 0  # argparse has printed the help
+    except Exception as error:
+        return _crashed(error, _TRACEBACK in words)
+
+
+def _crashed(error: Exception, in_full: bool) -> int:
+    """Says that this is no answer, in a line, or with Python's traceback where that is wanted."""
+    try:
+        if in_full:
+            import traceback
+
+            for line in traceback.format_exc().splitlines():
+                streams.tell(line)
+        elif isinstance(error, MemoryError):
+            streams.tell("out of memory; give the process more (ulimit -v), or less to read")
+        else:
+            cause = f"{type(error).__name__}: {error}"
+            streams.tell(f"internal error: {cause}; report it with what {_TRACEBACK} prints")
+    except MemoryError:
+        pass  # the code tells
+    return CRASH

@@ -20,10 +20,11 @@ _PLATFORMS = {
 }
 
 
-def wants_color(stream: TextIO) -> bool:
+def wants_color(stream: TextIO | None) -> bool:
     """Whether a stream is a terminal that shows color, and nobody objects (no-color.org)."""
     return (
-        stream.isatty()
+        stream is not None
+        and stream.isatty()
         and not os.environ.get("NO_COLOR")
         and os.environ.get("TERM", "dumb") != "dumb"
     )

@@ -176,7 +176,7 @@ def load(record: Mapping[str, object]) -> dict[str, object]:
         raise RecordError(
             "schema is missing: this is no record of kvmppc probe --json"
             if schema is None
-            else f"schema is {schema!r}, and this version reads {SCHEMA}"
+            else f"schema is {_short(schema)}, and this version reads {SCHEMA}"
         )
     fields = {name: _load_field(record, name, form) for name, form in _FORMS.items()}
     _check(fields)
@@ -196,7 +196,10 @@ def _load_field(record: Mapping[str, object], name: str, form: _Form) -> object:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "nested too deep"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

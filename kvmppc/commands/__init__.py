@@ -5,6 +5,12 @@ which returns the exit code. ``run`` raises UsageError for words that make no se
 It may have ``PLAIN``: what common words mean, so that no parser is loaded for them.
 """
 
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 # In the order that --help lists them; the first is what kvmppc without a command does.
 SUMMARIES = {
     "probe": "ask this host which processor modes nested guests can be given",
@@ -20,3 +26,16 @@ SUMMARIES = {
 
 class UsageError(Exception):
     """The command cannot be carried out as it was given; the message is for the user."""
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """The end of a message about a wrong word: which was meant, or else which there are."""
+    # Not at the top: whoever types right needs none of it.
+    from difflib import get_close_matches
+
+    names = list(names)
+    digits = [c for c in word if c.isdigit()]
+    # Who writes power8 means no power9: a number is not mistyped but meant.
+    alike = [name for name in names if [c for c in name if c.isdigit()] == digits]
+    found = get_close_matches(word.lower(), alike, 1)
+    return f"; did you mean {found[0]}?" if found else f"; there are {', '.join(names)}"

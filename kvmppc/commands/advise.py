@@ -10,6 +10,7 @@ from kvmppc.guest.advice import (
     libvirt_cpu,
     qemu_option,
 )
+from kvmppc.streams import answer, tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,13 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         chosen = choose_mode(report, arguments.mode, accept_hint=arguments.accept_hint)
     except NotGrantedError as error:
-        asking.tell(str(error))
+        tell(str(error))
         return 1
     except NoAnswerError as error:
         hint = f"hint: {report.reason} --accept-hint takes it all the same."
-        asking.tell(hint if report.status == "hint" else str(error))
+        tell(hint if report.status == "hint" else str(error))
         return asking.exit_code(report)
     if report.status == "hint":
-        asking.tell(f"taken from a hint: {report.reason}")
-    print(_FORMS[arguments.target](chosen))
+        tell(f"taken from a hint: {report.reason}")
+    answer(_FORMS[arguments.target](chosen) + "\n")
     return 0

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
-from kvmppc.commands import UsageError
-from kvmppc.output import printable
+from kvmppc.commands import UsageError, nearest
 from kvmppc.processors import GRANTABLE, CpuMode
 from kvmppc.record import RecordError
 from kvmppc.report import HostReport, probe
+from kvmppc.streams import standard_input
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,9 +50,8 @@ def on_host(arguments: argparse.Namespace | SimpleNamespace) -> AbstractContextM
 
     names = [host.name for host in simulated_hosts()]
     if arguments.simulate not in names:
-        raise UsageError(
-            f"no simulated host is called {arguments.simulate!r}; there are {', '.join(names)}"
-        )
+        near = nearest(arguments.simulate, names)
+        raise UsageError(f"no simulated host is called {arguments.simulate!r}{near}")
     return simulated_host(arguments.simulate)
 
 
@@ -80,8 +77,7 @@ def mode_named(name: str) -> CpuMode:
     try:
         return CpuMode(name)
     except ValueError:
-        names = ", ".join(GRANTABLE)
-        raise ArgumentTypeError(f"{name!a} is no mode; there are {names}") from None
+        raise ArgumentTypeError(f"{name!a} is no mode{nearest(name, GRANTABLE)}") from None
 
 
 def add_report_argument(parser: argparse.ArgumentParser) -> None:
@@ -103,30 +99,22 @@ def ask_or_read(arguments: argparse.Namespace) -> HostReport:
     try:
         return HostReport.from_json(data)
     except RecordError as error:
-        raise UsageError(printable(f"{input_name(arguments.report)}: {error}")) from None
+        raise UsageError(f"{input_name(arguments.report)}: {error}") from None
 
 
 def read_input(path: str, limit: int) -> bytes:
     """A whole file, or standard input for "-", of up to a number of bytes."""
     try:
-        if path == "-":
-            data = b"" if sys.stdin is None else sys.stdin.buffer.read(limit + 1)
-        else:
-            with open(path, "rb") as file:
-                data = file.read(limit + 1)
+        with standard_input() if path == "-" else open(path, "rb") as file:
+            data = file.read(limit + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(printable(f"{input_name(path)}: {reason}")) from None
+        raise UsageError(f"{input_name(path)}: {reason}") from None
     if len(data) > limit:
-        raise UsageError(printable(f"{input_name(path)}: longer than {limit} bytes"))
+        raise UsageError(f"{input_name(path)}: longer than {limit} bytes")
     return data
 
 
 def input_name(path: str) -> str:
     """What a file is called in a message."""
     return "standard input" if path == "-" else path
-
-
-def tell(text: str) -> None:
-    """A line on standard error, which may have text from a host or a file in it."""
-    print(f"kvmppc: {printable(text)}", file=sys.stderr)

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from kvmppc.commands.asking import tell
+from kvmppc import streams
 from kvmppc.commands.progress import Progress
 from kvmppc.fleet.hosts import Fleet
 from kvmppc.fleet.reading import RecordReader
@@ -63,9 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
         complaints.end()
         _warn(fleet)
         if arguments.json:
-            sys.stdout.writelines(fleet_json(fleet))
+            streams.answer_parts(fleet_json(fleet))
         elif fleet.hosts:
-            sys.stdout.write(fleet_text(fleet, wants_color(sys.stdout)))
+            streams.answer(fleet_text(fleet, wants_color(sys.stdout)))
         return 2 if complaints.count else _exit_code(fleet, arguments.ignore_unknown)
 
 
@@ -99,12 +99,14 @@ def _exit_code(fleet: Fleet, ignore_unknown: bool) -> int:
 def _warn(fleet: Fleet) -> None:
     """Tells what the counts do not show."""
     if fleet.simulated:
-        tell(f"{fleet.simulated:,} of {fleet.hosts:,} records are of simulated hosts")
+        streams.tell(f"{fleet.simulated:,} of {fleet.hosts:,} records are of simulated hosts")
     count, names = fleet.repeated(_REPEATED)
     if count:
         some = ", ".join(names) + (", ..." if count > len(names) else "")
         verb = "hostname is" if count == 1 else "hostnames are"
-        tell(f"{count:,} {verb} in more than one record, and each record is counted: {some}")
+        streams.tell(
+            f"{count:,} {verb} in more than one record, and each record is counted: {some}"
+        )
 
 
 class _Complaints:
@@ -118,8 +120,8 @@ class _Complaints:
         self.count += 1
         if self.count <= _COMPLAINTS:
             self._progress.clear()
-            tell(text)
+            streams.tell(text)
 
     def end(self) -> None:
         if self.count > _COMPLAINTS:
-            tell(f"and {self.count - _COMPLAINTS:,} more of these")
+            streams.tell(f"and {self.count - _COMPLAINTS:,} more of these")

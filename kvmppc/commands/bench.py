@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 
+from kvmppc import streams
 from kvmppc._version import __version__
 from kvmppc.commands import asking
 from kvmppc.commands.progress import Progress
@@ -61,7 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text[:20]) < _MAX_CALLS:
+    if not text.isdecimal() or len(text) > 19 or not 0 < int(text) < _MAX_CALLS:
         raise argparse.ArgumentTypeError("a count is a whole number from 1 to 2**62 - 1")
     return int(text)
 
@@ -83,12 +84,12 @@ def run(arguments: argparse.Namespace) -> int:
             measurement = Measurement(vm, _question(arguments, vm))
             interrupted = _measure(measurement, arguments)
     except KvmError as error:
-        asking.tell(str(error))
+        streams.tell(str(error))
         return 4 if isinstance(error, DevicePermissionError) else 3
     if arguments.json:
-        sys.stdout.write(_json(measurement, arguments, interrupted))
+        streams.answer(_json(measurement, arguments, interrupted))
     else:
-        sys.stdout.write(_text(measurement, interrupted))
+        streams.answer(_text(measurement, interrupted))
     return 0
 
 

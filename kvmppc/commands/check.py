@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
+from kvmppc import streams
 from kvmppc.commands import UsageError, asking
+from kvmppc.commands.outputfile import write_file
 from kvmppc.guest.advice import AdviceError, NotGrantedError, choose_mode, libvirt_cpu
 from kvmppc.guest.domain import SIZE_LIMIT, Domain, DomainError
 from kvmppc.guest.verdict import check_domain
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import argparse
 
     from kvmppc.guest.verdict import Verdict
-    from kvmppc.processors import CpuMode
     from kvmppc.report import HostReport
 
 DESCRIPTION = """\
 Tells whether this host grants what a libvirt domain asks for, and if not, what to write
-instead. With --fix, prints the domain with the mode put in.
+instead. With --fix, prints the domain with the mode put in; to the file that it came from
+with --in-place (kvmppc check --fix g.xml > g.xml would find g.xml empty).
 """
 EPILOG = """\
 exit codes:
@@ -47,6 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="print the domain, with the mode put in where it asks for one that is not granted",
     )
     parser.add_argument(
+        "--in-place",
+        action="store_true",
+        help="with --fix: write the domain back to its file, and not to standard output",
+    )
+    parser.add_argument(
         "--mode",
         type=asking.mode_named,
         metavar="MODE",
@@ -62,35 +67,46 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("the domain and the record cannot both come from standard input")
     if arguments.mode is not None and not arguments.fix:
         raise UsageError("--mode is what --fix puts in: give --fix too")
+    if arguments.in_place and (arguments.domain == "-" or not arguments.fix):
+        raise UsageError("--in-place is where --fix writes to: give --fix, and a file")
     data = asking.read_input(arguments.domain, SIZE_LIMIT)
     try:
         domain = Domain(data)
     except DomainError as error:
         name = asking.input_name(arguments.domain)
-        raise UsageError(printable(f"{name} is not a libvirt domain: {error}")) from None
+        emptied = "it is empty, as where the shell has emptied it; use --in-place"
+        why = str(error) if data else emptied
+        raise UsageError(f"{name} is not a libvirt domain: {why}") from None
     report = asking.ask_or_read(arguments)
     verdict = check_domain(domain, report)
     if arguments.fix:
-        return _fix(domain, report, verdict, arguments.mode)
-    print(printable(f"{_WORDS[verdict.answer]}: {verdict.reason}"))
+        return _fix(domain, report, verdict, arguments)
+    text = printable(f"{_WORDS[verdict.answer]}: {verdict.reason}") + "\n"
     if verdict.mode is not None:
-        print(f"write instead: {libvirt_cpu(verdict.mode)}")
+        text += f"write instead: {libvirt_cpu(verdict.mode)}\n"
+    streams.answer(text)
     return _CODES[verdict.answer]
 
 
-def _fix(domain: Domain, report: HostReport, verdict: Verdict, wanted: CpuMode | None) -> int:
-    """Prints the domain with a granted mode in it, and says on standard error what was done."""
-    mode = verdict.mode
+def _fix(
+    domain: Domain, report: HostReport, verdict: Verdict, arguments: argparse.Namespace
+) -> int:
+    """Writes the domain with a granted mode in it, and says on standard error what was done."""
+    mode, wanted = verdict.mode, arguments.mode
     if verdict.answer == "unknown" or (verdict.answer == "no" and mode is None):
-        asking.tell(f"{_WORDS[verdict.answer]}: {verdict.reason}")
+        streams.tell(f"{_WORDS[verdict.answer]}: {verdict.reason}")
         return _CODES[verdict.answer]
     if wanted is not None:
         try:
             mode = choose_mode(report, wanted)
         except AdviceError as error:
-            asking.tell(str(error))
+            streams.tell(str(error))
             return 1 if isinstance(error, NotGrantedError) else 3
     done = "nothing to put in" if mode is None else f"put in {mode}"
-    asking.tell(f"{done}. {verdict.reason}")
-    sys.stdout.buffer.write(domain.data if mode is None else domain.with_mode(mode))
+    fixed = domain.data if mode is None else domain.with_mode(mode)
+    if not arguments.in_place:
+        streams.answer(fixed)
+    elif mode is not None:
+        write_file(arguments.domain, fixed)
+    streams.tell(f"{done}. {verdict.reason}")
     return 0

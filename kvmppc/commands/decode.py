@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from kvmppc.commands import UsageError
 from kvmppc.processors import CpuMode, Processor, modes_of, unknown_bits_of
+from kvmppc.streams import answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{text[:60]!a} is not a number of up to 64 bits")
     known = [lines for number in numbers for lines in [_known(number)] if lines]
     lines = [line for group in known or map(_unknown, numbers) for line in group]
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    answer("".join(f"{line}\n" for line in lines))
     return 0 if known else 1
 
 

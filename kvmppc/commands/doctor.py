@@ -6,6 +6,7 @@ from kvmppc.commands import asking
 from kvmppc.doctor import diagnose
 from kvmppc.host import read_host
 from kvmppc.output import printable
+from kvmppc.streams import answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,12 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
             "simulated": host.simulated,
             "steps": [step.to_dict() for step in steps],
         }
-        print(json.dumps(record))
+        answer(json.dumps(record) + "\n")
     else:
-        if host.simulated is not None:
-            print(f"Simulated host {host.simulated}.")
-        for step in steps:
-            print(_text(step))
+        lines = [] if host.simulated is None else [f"Simulated host {host.simulated}."]
+        lines += map(_text, steps)
+        answer("\n".join(lines) + "\n")
     return 1 if any(step.state == "fail" for step in steps) else 0
 
 

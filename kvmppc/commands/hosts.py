@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kvmppc.streams import answer
 from kvmppc.testing import simulated_hosts
 
 TYPE_CHECKING = False
@@ -18,6 +19,5 @@ def configure(_: argparse.ArgumentParser) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """Prints a line for each."""
-    for host in simulated_hosts():
-        print(f"{host.name:<18}  {host.summary}")
+    answer("".join(f"{host.name:<18}  {host.summary}\n" for host in simulated_hosts()))
     return 0

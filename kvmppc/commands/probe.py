@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
+from kvmppc import streams
 from kvmppc.commands import asking
 from kvmppc.output import report_metrics, report_shell, report_text, wants_color
 
@@ -80,14 +81,14 @@ def run(arguments: argparse.Namespace | SimpleNamespace) -> int:
     report = asking.ask(arguments)
     text = _text(report, arguments.format, color=arguments.output is None)
     if arguments.output in (None, "-"):
-        sys.stdout.write(text)
+        streams.answer(text)
     else:
         # Not at the top: most who ask write no file.
         from kvmppc.commands.outputfile import write_file
 
         write_file(arguments.output, text)
     if arguments.format == "quiet" and report.status != "known":
-        print(f"kvmppc: {report.status}: {report.reason}", file=sys.stderr)
+        streams.tell(f"{report.status}: {report.reason}")
     return 0 if arguments.exit_zero else asking.exit_code(report)
 
 

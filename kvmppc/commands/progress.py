@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 
+from kvmppc.streams import show
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
@@ -42,12 +44,10 @@ class Progress:
             text = f"[{'#' * int(part * _BAR):<{_BAR}}] {part:4.0%}  {text}"
         # A line that wraps could not be drawn over.
         width = shutil.get_terminal_size().columns - 1
-        self._stream.write(f"{_CLEAR}{text[:width]}")
-        self._stream.flush()
+        show(self._stream, f"{_CLEAR}{text[:width]}")
 
     def clear(self) -> None:
         """Takes the line away, before anything else is written there."""
         if self._stream is not None and self._shown:
             self._shown = False
-            self._stream.write(_CLEAR)
-            self._stream.flush()
+            show(self._stream, _CLEAR)

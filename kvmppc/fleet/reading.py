@@ -6,17 +6,16 @@ What is no record is told, with the file and the line, and the rest is still rea
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import json
 import os
-import sys
 from functools import partial
 
 from kvmppc.fleet.hosts import Answer
 from kvmppc.fleet.seenrecords import SeenRecords
 from kvmppc.record import RecordError
 from kvmppc.report import HostReport
+from kvmppc.streams import standard_input
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,21 +78,23 @@ class RecordReader:
         self._complain(f"{where}: {message}")
 
     def _files(self, folder: str) -> Iterator[str]:
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError as error:
-            self._bad(folder, f"cannot be read: {error.strerror}")
-            return
-        for name in names:
-            path = os.path.join(folder, name)
-            if name.startswith("."):
-                continue
+        # A list of what is left, and no recursion: folders go deeper than Python's stack.
+        left = [folder]
+        while left:
+            path = left.pop()
             if not os.path.isdir(path):
                 # Opening a pipe would wait for a writer; a link to nothing is told on opening.
                 if os.path.isfile(path) or not os.path.exists(path):
                     yield path
-            elif not os.path.islink(path):
-                yield from self._files(path)
+                continue
+            if path is not folder and os.path.islink(path):
+                continue
+            try:
+                names = sorted(os.listdir(path), reverse=True)
+            except OSError as error:
+                self._bad(path, f"cannot be read: {error.strerror}")
+                continue
+            left += [os.path.join(path, name) for name in names if not name.startswith(".")]
 
     def _read_path(self, path: str) -> Iterator[tuple[str, Answer]]:
         name = "<stdin>" if path == "-" else path
@@ -159,10 +160,7 @@ def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
     """A file to read, or standard input, which is not ours to close."""
     if path != "-":
         return open(path, "rb", buffering=_BUFFER)
-    # Where a process was started without one, Python has None.
-    if sys.stdin is None:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    return contextlib.nullcontext(sys.stdin.buffer)
+    return contextlib.nullcontext(standard_input())
 
 
 class _NotJsonError(ValueError):

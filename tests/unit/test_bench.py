@@ -138,6 +138,7 @@ def test_a_host_that_cannot_be_asked_is_told(capsys, words, code, message):
         ["--count", "-1"],
         ["--count", "1.5"],
         ["--count", "9" * 5000],
+        ["--count", "1" + "0" * 29],
         ["--seconds", "0"],
         ["--seconds", "nan"],
         ["--seconds", "inf"],
@@ -148,11 +149,7 @@ def test_a_host_that_cannot_be_asked_is_told(capsys, words, code, message):
     ],
 )
 def test_wrong_usage_exits_2(capsys, words):
-    try:
-        code = main(["bench", *words])
-    except SystemExit as stop:
-        code = stop.code
-    assert code == 2
+    assert main(["bench", *words]) == 2
     assert capsys.readouterr().out == ""
 
 

@@ -24,15 +24,12 @@ GRANTED = domain("<cpu mode='host-model'><model>power9</model></cpu>")
 
 @pytest.fixture
 def check(monkeypatch):
-    """Runs the command with a domain on standard input; argparse leaves by SystemExit."""
+    """Runs the command with a domain on standard input."""
 
     def run(data, *words, host="power11-as-power10"):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
         simulated = ["--simulate", host] if host else []
-        try:
-            return main(["check", "-", *simulated, *words])
-        except SystemExit as stop:
-            return stop.code
+        return main(["check", "-", *simulated, *words])
 
     return run
 
@@ -176,9 +173,30 @@ def test_fix_has_nothing_to_put_in_where_the_host_grants_nothing(check, tmp_path
     assert capsys.readouterr().out == ""
 
 
+def test_fix_in_place_writes_the_file_that_the_domain_came_from(tmp_path, capsys):
+    path = tmp_path / "guest.xml"
+    path.write_bytes(PASSTHROUGH)
+    words = ["check", "--fix", "--in-place", str(path), "--simulate", "power11-as-power10"]
+    assert main(words) == 0
+    assert capsys.readouterr().out == ""
+    assert path.read_bytes() == PASSTHROUGH.replace(
+        b"<cpu mode='host-passthrough'/>", FIXED.encode()
+    )
+    before = path.stat()
+    assert main(words) == 0
+    assert path.stat() == before
+
+
+def test_a_domain_that_the_shell_has_emptied_is_told_how_to_be_mended(tmp_path, capsys):
+    (tmp_path / "guest.xml").touch()
+    assert main(["check", "--fix", str(tmp_path / "guest.xml"), "--simulate", "power9"]) == 2
+    assert "the shell has emptied it; use --in-place" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--fix", "--in-place"], "give --fix, and a file"),
         (["--report", "-"], "cannot both come from standard input"),
         (["--mode", "power9"], "give --fix too"),
         (["--fix", "--mode", "banana"], "'banana' is no mode"),

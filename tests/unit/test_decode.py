@@ -11,10 +11,7 @@ from kvmppc.commands import decode as command
 
 def decode(capsys, *words):
     """The exit code and the lines."""
-    try:
-        code = main(["decode", *words])
-    except SystemExit as stop:
-        code = stop.code
+    code = main(["decode", *words])
     return code, capsys.readouterr().out.splitlines()
 
 

@@ -24,7 +24,7 @@ GRANTED = domain("<cpu mode='host-model'><model>power10</model></cpu>")
 
 
 @pytest.fixture
-def hook(monkeypatch, capsys):
+def hook(monkeypatch, capfd):
     """Runs the script itself in this process, on a simulated host; gives exit code and stderr."""
 
     def run(words, xml, host="power11-as-power10"):
@@ -32,7 +32,7 @@ def hook(monkeypatch, capsys):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(xml)))
         with simulated_host(host), pytest.raises(SystemExit) as stop:
             runpy.run_path(str(HOOK), run_name="__main__")
-        out, err = capsys.readouterr()
+        out, err = capfd.readouterr()
         assert out == ""
         return stop.value.code, err
 
