@@ -4,11 +4,15 @@ The hosts of its inventory are this machine with a simulated host each, so that
 they answer differently. The lab has it on emulated Power hosts, over ssh.
 """
 
+import email
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -25,13 +29,34 @@ def ansible_playbook():
     return path
 
 
+def packed(name, folder):
+    """An installed package as a wheel again: nothing is compiled or fetched."""
+    package = distribution(name)
+    tag = email.message_from_string(package.read_text("WHEEL"))["Tag"]
+    path = folder / f"{name}-{package.version}-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in package.files:
+            if "__pycache__" not in file.parts and ".." not in file.parts:
+                archive.write(file.locate(), str(file))
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    return packed("kvmppc", tmp_path_factory.mktemp("wheel"))
+
+
 @pytest.fixture
-def play(ansible_playbook, tmp_path):
+def play(ansible_playbook, wheel, tmp_path):
     """Runs the playbook on hosts, a simulated one by each name, and keeps Ansible's cache."""
 
-    def play(**hosts):
+    def play(*words, source=wheel, **hosts):
         inventory = {
             name: {
+                # Nobody listens on the first port of this machine.
+                "ansible_connection": "ssh" if name == "off" else "local",
+                "ansible_host": "127.0.0.1",
+                "ansible_port": 1,
                 "kvmppc_facts": str(tmp_path / "facts" / name),
                 "kvmppc_probe_args": ["--simulate", simulated],
                 # Where there is no such host, there is no way to install anything.
@@ -40,16 +65,16 @@ def play(ansible_playbook, tmp_path):
             for name, simulated in hosts.items()
         }
         variables = {
-            "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "kvmppc_command": str(BIN / "kvmppc"),
             "kvmppc_records": str(tmp_path / "records.jsonl"),
+            **({} if source is None else {"kvmppc_source": str(source)}),
         }
         (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": inventory}}))
         (tmp_path / "variables.json").write_text(json.dumps(variables))
-        words = ["-i", tmp_path / "hosts.json", "-e", f"@{tmp_path}/variables.json", PLAYBOOK]
+        files = ["-i", tmp_path / "hosts.json", "-e", f"@{tmp_path}/variables.json", PLAYBOOK]
         return subprocess.run(
-            [ansible_playbook, *words],
+            [ansible_playbook, *files, *words],
             env={
                 **os.environ,
                 "LC_ALL": "C.UTF-8",
@@ -92,15 +117,56 @@ def test_the_playbook_ends_with_the_baseline(play, tmp_path):
 
     # What is installed already is not changed by a second time.
     again = play(p10="power10", p11="power11-as-power9")
-    assert [line for line in again.stdout.splitlines() if line.startswith("changed: [p1")] == []
+    assert re.findall(r"^changed: \[p1[01]\]", again.stdout, re.MULTILINE) == []
 
 
-def test_a_host_that_fails_is_told_and_not_left_out(play):
-    run = play(p10="power10", gone="")
+def test_a_host_that_fails_is_told_and_not_left_out(play, tmp_path):
+    run = play(p10="power10", gone="", off="power10")
     assert run.returncode != 0
     shown = run.stdout[run.stdout.index("TASK [Show the baseline]") :]
     assert '"common     power9  power10 (newest)"' in shown
-    assert "Ansible's facts of gone have no ansible_local.kvmppc" in shown
+    assert "gone" in shown
+    assert "off" in shown
+    lines = map(json.loads, (tmp_path / "records.jsonl").read_text().splitlines())
+    _, gone, off = lines
+    assert "No such file or directory: '/proc/nowhere'" in gone["msg"]
+    assert "Connection refused" in off["msg"]
+    assert off["unreachable"]
+
+
+def test_where_all_hosts_fail_there_still_are_records(play, tmp_path):
+    run = play("--limit", "off", p10="power10", off="power10")
+    assert run.returncode != 0
+    (line,) = (tmp_path / "records.jsonl").read_text().splitlines()
+    assert json.loads(line)["inventory_hostname"] == "off"
+
+
+@pytest.mark.parametrize("source", [None, "kvmppc", "/nowhere/kvmppc-1.0.tar.gz", "/etc/passwd"])
+def test_without_a_package_no_host_is_touched(play, tmp_path, source):
+    run = play(source=source, p10="power10", p11="power11-as-power9")
+    assert run.returncode != 0
+    found = "is not set for p10, p11" if source is None else f"is {source}, where this machine"
+    assert f"kvmppc_source {found}" in run.stderr + run.stdout
+    assert run.stdout.count("fatal: ") == 1
+    assert "Make a virtual environment" not in run.stdout
+    assert not (tmp_path / "facts").exists()
+
+
+def test_without_kvmppc_on_this_machine_no_host_is_touched(play, tmp_path):
+    run = play("-e", "kvmppc_command=/nowhere/kvmppc", p10="power10")
+    assert run.returncode != 0
+    assert "/nowhere/kvmppc cannot be run on this machine" in run.stderr + run.stdout
+    assert not (tmp_path / "facts").exists()
+
+
+def test_a_host_without_a_network_needs_wheels_alone(play, tmp_path):
+    for name in ("kvmppc", "cffi", "pycparser"):
+        packed(name, tmp_path)
+    venv = {"kvmppc_venv": str(tmp_path / "venv"), "kvmppc_pip_args": ["--no-index"]}
+    run = play("-e", json.dumps(venv), source=tmp_path / "*.whl", p10="power10")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert '"common     power9  power10 (newest)"' in run.stdout
+    assert (tmp_path / "venv/bin/kvmppc").exists()
 
 
 def test_the_local_fact_is_a_program_of_two_lines():
