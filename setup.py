@@ -48,7 +48,7 @@ def check_python_tools() -> None:
     old = tuple(map(int, re.findall(r"\d+", setuptools.__version__)[:2]))
     if old < (50, 3):
         lack = f"with setuptools 50.3 or later, and this is {setuptools.__version__}"
-    elif not pure and not find_spec("cffi"):
+    elif not pure and not (find_spec("cffi") and find_spec("_cffi_backend")):
         lack = "with cffi, which this Python does not have"
     elif old < (70, 1) and needs_wheel and not find_spec("wheel"):
         lack = f"with wheel, which setuptools {old[0]} needs and this Python does not have"
