@@ -26,10 +26,10 @@ def _overview() -> str:
     commands = "".join(f"  {name:<9} {summary}\n" for name, summary in SUMMARIES.items())
     return (
         "usage: kvmppc [command] [options]\n\n"
-        "Tells which processor modes (POWER9, POWER10, Power11) this host's KVM can give to\n"
+        "Tells which processor modes (POWER9, POWER10, Power11) this host's KVM can give to "
         f"nested guests on IBM Power.\n\ncommands:\n{commands}\n"
-        "Without a command: probe. kvmppc help COMMAND tells more of one;\n"
-        "kvmppc --version tells the version.\n"
+        "Without a command: probe.\nkvmppc help COMMAND tells more of one, kvmppc --version "
+        "the version.\n"
     )
 
 
@@ -47,10 +47,10 @@ def _run(words: list[str]) -> int:
     if first == "help" and len(words) > 1:
         words = [words[1], "--help"]
     elif first in ("-h", "--help", "help"):
-        streams.answer(_overview())
+        streams.say(_overview(), prose=True)
         return 0
     elif first in ("-V", "--version"):
-        streams.answer(_version())
+        streams.say(_version())
         return 0
     elif not words or first.startswith("-"):
         words = ["probe", *words]

@@ -14,7 +14,7 @@ import io
 import os
 import sys
 
-from kvmppc.output import printable
+from kvmppc.output import printable, wants_color
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _SHOWN = 8000
 # As many characters of an answer are written at once.
 _BATCH = 1 << 16
+
+
+COLUMNS = 80
+"""Of a terminal that does not say, and of prose that goes elsewhere."""
 
 
 class OutputError(Exception):
@@ -52,6 +56,32 @@ def answer(text: str | bytes) -> None:
         raise OutputError(f"standard output: cannot be written: {error.strerror}") from None
 
 
+def say(text: str, prose: bool = False) -> None:
+    """Writes text for people to standard output; see answer().
+
+    On a terminal, no line is wider than that, and the outcome that a line begins with is in
+    color. Elsewhere lines are as they are, but prose has 80 columns.
+    """
+    width = terminal_width(sys.stdout) or (COLUMNS if prose else None)
+    if width is not None:
+        from kvmppc.layout import folded, painted
+
+        text = folded(text, width, 0 if prose else 2)
+        if wants_color(sys.stdout):
+            text = painted(text)
+    answer(text)
+
+
+def terminal_width(stream: TextIO | None) -> int | None:
+    """How many columns a terminal has; None for what is no terminal."""
+    if stream is None or not stream.isatty():
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or COLUMNS
+    except OSError:
+        return COLUMNS
+
+
 def answer_parts(parts: Iterable[str]) -> None:
     """Writes to standard output what is too much to be in memory at a time; see answer()."""
     batch: list[str] = []
@@ -75,7 +105,13 @@ def tell(text: str) -> None:
     half = _SHOWN // 2
     if len(text) > _SHOWN:
         text = f"{text[:half]} [...] {text[-half:]}"
-    show(sys.stderr, f"kvmppc: {printable(text)}\n")
+    line = f"kvmppc: {printable(text)}"
+    width = terminal_width(sys.stderr)
+    if width is not None:
+        from kvmppc.layout import folded
+
+        line = folded(line, width, len("kvmppc: "))
+    show(sys.stderr, line + "\n")
 
 
 def show(stream: TextIO | None, text: str) -> None:

@@ -10,11 +10,14 @@ from kvmppc.guest.advice import (
     libvirt_cpu,
     qemu_option,
 )
-from kvmppc.streams import answer, tell
+from kvmppc.streams import answer, say, tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+
+    from kvmppc.processors import CpuMode
+    from kvmppc.report import HostReport
 
 DESCRIPTION = """\
 Prints what to give QEMU or libvirt, so that a guest runs in a mode which this host grants:
@@ -34,12 +37,15 @@ _FORMS = {"qemu": qemu_option, "libvirt": libvirt_cpu}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Says which words the command takes."""
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group(required=True)
+    form.add_argument(
         "--for",
         dest="target",
         choices=_FORMS,
-        required=True,
         help="options for QEMU's command line, or an element for a libvirt domain",
+    )
+    form.add_argument(
+        "--json", action="store_true", help="all forms and the reason, as one line of JSON"
     )
     parser.add_argument(
         "--mode",
@@ -59,16 +65,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Asks, or reads the record, and prints."""
     report = asking.ask_or_read(arguments)
+    chosen, reason, code = None, report.reason, 0
     try:
         chosen = choose_mode(report, arguments.mode, accept_hint=arguments.accept_hint)
     except NotGrantedError as error:
-        tell(str(error))
-        return 1
+        reason, code = str(error), 1
     except NoAnswerError as error:
         hint = f"hint: {report.reason} --accept-hint takes it all the same."
-        tell(hint if report.status == "hint" else str(error))
-        return asking.exit_code(report)
-    if report.status == "hint":
-        tell(f"taken from a hint: {report.reason}")
-    answer(_FORMS[arguments.target](chosen) + "\n")
-    return 0
+        reason, code = hint if report.status == "hint" else str(error), asking.exit_code(report)
+    if arguments.json:
+        answer(_json(report, chosen, reason))
+    elif chosen is None:
+        tell(reason)
+    else:
+        if report.status == "hint":
+            tell(f"taken from a hint: {reason}")
+        say(_FORMS[arguments.target](chosen) + "\n")
+    return code
+
+
+def _json(report: HostReport, mode: CpuMode | None, reason: str) -> str:
+    """The advice as one line of JSON, for all programs; ``mode`` is null where there is none."""
+    import json
+
+    advice = {name: None if mode is None else form(mode) for name, form in _FORMS.items()}
+    head = {"schema": 1, "hostname": report.hostname, "simulated": report.simulated}
+    hint = mode is not None and report.status == "hint"
+    return json.dumps({**head, "mode": mode, "hint": hint, "reason": reason, **advice}) + "\n"

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             streams.answer_parts(fleet_json(fleet))
         elif fleet.hosts:
-            streams.answer(fleet_text(fleet, wants_color(sys.stdout)))
+            streams.say(fleet_text(fleet, wants_color(sys.stdout)))
         return 2 if complaints.count else _exit_code(fleet, arguments.ignore_unknown)
 
 

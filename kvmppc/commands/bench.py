@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         streams.answer(_json(measurement, arguments, interrupted))
     else:
-        streams.answer(_text(measurement, interrupted))
+        streams.say(_text(measurement, interrupted))
     return 0
 
 
@@ -210,8 +210,9 @@ def _histogram(measurement: Measurement) -> Iterator[str]:
         row = _row(start, 8 if start <= fine else 1)
         rows[row] = rows.get(row, 0) + count
     most = max(rows.values())
+    room = min(40, (streams.terminal_width(sys.stdout) or streams.COLUMNS) - 31)
     for start, count in rows.items():
-        bar = "#" * max(1, count * 40 // most)
+        bar = "#" * max(1, count * room // most)
         yield f"{'from ' + _time(start):>14}  {count:>12,}  {bar}"
 
 

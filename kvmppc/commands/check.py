@@ -41,7 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "domain", metavar="DOMAIN.xml", help="virsh dumpxml GUEST; - for standard input"
     )
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the answer as one line of JSON")
+    form.add_argument(
         "--fix",
         action="store_true",
         help="print the domain, with the mode put in where it asks for one that is not granted",
@@ -81,11 +83,31 @@ def run(arguments: argparse.Namespace) -> int:
     verdict = check_domain(domain, report)
     if arguments.fix:
         return _fix(domain, report, verdict, arguments)
+    if arguments.json:
+        streams.answer(_json(report, verdict))
+        return _CODES[verdict.answer]
     text = printable(f"{_WORDS[verdict.answer]}: {verdict.reason}") + "\n"
     if verdict.mode is not None:
         text += f"write instead: {libvirt_cpu(verdict.mode)}\n"
-    streams.answer(text)
+    streams.say(text)
     return _CODES[verdict.answer]
+
+
+def _json(report: HostReport, verdict: Verdict) -> str:
+    """The verdict as one line of JSON; ``write`` is what to write instead, or null."""
+    import json
+
+    mode = verdict.mode
+    record = {
+        "schema": 1,
+        "hostname": report.hostname,
+        "simulated": report.simulated,
+        "answer": verdict.answer,
+        "reason": verdict.reason,
+        "mode": mode,
+        "write": None if mode is None else libvirt_cpu(mode),
+    }
+    return json.dumps(record) + "\n"
 
 
 def _fix(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvmppc.commands import UsageError
 from kvmppc.processors import CpuMode, Processor, modes_of, unknown_bits_of
-from kvmppc.streams import answer
+from kvmppc.streams import answer, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ exit codes:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Says which words the command takes."""
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument("value", nargs="+", metavar="VALUE", help="one number")
 
 
@@ -36,8 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
     if not numbers:
         raise UsageError(f"{text[:60]!a} is not a number of up to 64 bits")
     known = [lines for number in numbers for lines in [_known(number)] if lines]
+    if arguments.json:
+        answer(_json(numbers))
+        return 0 if known else 1
     lines = [line for group in known or map(_unknown, numbers) for line in group]
-    answer("".join(f"{line}\n" for line in lines))
+    say("".join(f"{line}\n" for line in lines))
     return 0 if known else 1
 
 
@@ -84,6 +88,33 @@ def _known(number: int) -> list[str]:
             f"  {number >> 16:#06x} names the processor, {number & 0xFFFF:#06x} its version",
         ]
     return []
+
+
+def _json(numbers: list[int]) -> str:
+    """What is known of the numbers, as one line of JSON; no meaning where nothing is."""
+    import json
+
+    meanings = [meaning for number in numbers for meaning in [_meaning(number)] if meaning]
+    return json.dumps({"schema": 1, "meanings": meanings}) + "\n"
+
+
+def _meaning(number: int) -> dict[str, object] | None:
+    """What a number means, as JSON has it; as _known() has it for people."""
+    mode, processor = CpuMode.from_cpu_version(number), Processor.from_pvr(number)
+    if number == 0 or modes_of(number):
+        return {
+            "kind": "compat_capabilities",
+            "value": f"{number:#018x}",
+            "modes": modes_of(number),
+            "unknown_bits": f"{unknown_bits_of(number):#x}",
+        }
+    if mode is not None:
+        return {"kind": "cpu-version", "value": f"{number:#010x}", "mode": mode}
+    if processor is not None:
+        revision = f"{number >> 8 & 0xF}.{number & 0xFF}"
+        value = f"{number:#010x}"
+        return {"kind": "pvr", "value": value, "processor": processor, "revision": revision}
+    return None
 
 
 def _mask(number: int) -> list[str]:

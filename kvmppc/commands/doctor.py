@@ -6,7 +6,7 @@ from kvmppc.commands import asking
 from kvmppc.doctor import diagnose
 from kvmppc.host import read_host
 from kvmppc.output import printable
-from kvmppc.streams import answer
+from kvmppc.streams import answer, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         lines = [] if host.simulated is None else [f"Simulated host {host.simulated}."]
         lines += map(_text, steps)
-        answer("\n".join(lines) + "\n")
+        say("\n".join(lines) + "\n")
     return 1 if any(step.state == "fail" for step in steps) else 0
 
 

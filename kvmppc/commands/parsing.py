@@ -7,10 +7,11 @@ come here.
 from __future__ import annotations
 
 import argparse
-import os
+import sys
 
 from kvmppc import streams
 from kvmppc.commands import UsageError, nearest
+from kvmppc.layout import unfolded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ def parser_of(name: str, command: ModuleType) -> Parser:
     """The parser of a command: for its own words, and for those that all commands have."""
     parser = Parser(
         prog=f"kvmppc {name}",
-        description=command.DESCRIPTION,
-        epilog=command.EPILOG,
+        description=unfolded(command.DESCRIPTION),
+        epilog=unfolded(command.EPILOG),
         formatter_class=_formatter,
         allow_abbrev=False,
     )
@@ -70,7 +71,7 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, text)
 
     def _print_message(self, message: str, _: object = None) -> None:
-        streams.answer(message)
+        streams.say(message, prose=True)
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
@@ -79,8 +80,5 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     argparse would find the width too, but loads shutil for it, also where no help is asked for:
     nearly a tenth of the time that the command's imports take.
     """
-    try:
-        columns = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size().columns or 80
-    except (ValueError, OSError):
-        columns = 80
-    return argparse.RawDescriptionHelpFormatter(prog, width=max(columns, 40) - 2)
+    width = streams.terminal_width(sys.stdout) or streams.COLUMNS
+    return argparse.RawDescriptionHelpFormatter(prog, width=max(width, 40))

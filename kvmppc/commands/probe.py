@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace | SimpleNamespace) -> int:
     report = asking.ask(arguments)
     text = _text(report, arguments.format, color=arguments.output is None)
     if arguments.output in (None, "-"):
-        streams.answer(text)
+        (streams.say if arguments.format == "text" else streams.answer)(text)
     else:
         # Not at the top: most who ask write no file.
         from kvmppc.commands.outputfile import write_file

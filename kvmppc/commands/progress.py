@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 
-from kvmppc.streams import show
+from kvmppc.streams import COLUMNS, show, terminal_width
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Progress:
             part = min(max(done, 0.0), 1.0)
             text = f"[{'#' * int(part * _BAR):<{_BAR}}] {part:4.0%}  {text}"
         # A line that wraps could not be drawn over.
-        width = shutil.get_terminal_size().columns - 1
+        width = (terminal_width(self._stream) or COLUMNS) - 1
         show(self._stream, f"{_CLEAR}{text[:width]}")
 
     def clear(self) -> None:

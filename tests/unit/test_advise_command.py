@@ -48,6 +48,26 @@ def test_the_element_for_libvirt_is_the_whole_output(capsys):
     assert capsys.readouterr() == (expected, "")
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "mode", "hint"),
+    [
+        (["--simulate", "power10"], 0, "power10", False),
+        (["--simulate", "power10", "--mode", "power11"], 1, None, False),
+        (["--simulate", "linux-6.12"], 3, None, False),
+        (["--simulate", "linux-6.12", "--accept-hint"], 0, "power10", True),
+        (["--simulate", "no-permission"], 4, None, False),
+    ],
+)
+def test_programs_get_all_forms_in_one_line_of_json(words, code, mode, hint, capsys):
+    assert advise("--json", *words) == code
+    out, err = capsys.readouterr()
+    assert (out.count("\n"), err) == (1, "")
+    advice = json.loads(out)
+    assert (advice["mode"], advice["hint"]) == (mode, hint)
+    assert (advice["qemu"] is None) == (advice["libvirt"] is None) == (mode is None)
+    assert advice["reason"]
+
+
 def test_a_mode_that_is_not_granted_exits_1_and_lists_what_is(capsys):
     assert advise("--for", "qemu", "--simulate", "powervm-power11", "--mode", "power9") == 1
     out, err = capsys.readouterr()

@@ -113,6 +113,23 @@ def test_what_files_say_cannot_reach_the_terminal_raw(check, tmp_path, capsys):
     assert r"\x1b[31mhost\u202e" in out
 
 
+@pytest.mark.parametrize(
+    ("data", "host", "code", "answer", "mode"),
+    [
+        (GRANTED, "power11-as-power10", 0, "yes", None),
+        (PASSTHROUGH, "power11-as-power10", 1, "no", "power10"),
+        (GRANTED, "no-device", 3, "unknown", None),
+    ],
+)
+def test_programs_get_one_line_of_json(data, host, code, answer, mode, check, capsys):
+    assert check(data, "--json", host=host) == code
+    out, err = capsys.readouterr()
+    record = json.loads(out)
+    assert (record["answer"], record["mode"], record["simulated"]) == (answer, mode, host)
+    assert record["write"] == (FIXED if mode else None)
+    assert (out.count("\n"), err) == (1, "")
+
+
 # --fix
 
 

@@ -118,6 +118,12 @@ def test_hosts_lists_the_simulated_hosts(capsys):
     assert [line.split()[0] for line in lines] == [host.name for host in simulated_hosts()]
 
 
+def test_hosts_are_listed_for_programs_too(capsys):
+    assert main(["hosts", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["hosts"]
+    assert [host["name"] for host in listed] == [host.name for host in simulated_hosts()]
+
+
 def test_the_version_says_whose_definitions_were_compiled_in(capsys):
     assert main(["--version"]) == 0
     out = capsys.readouterr().out
@@ -141,7 +147,7 @@ def test_the_version_says_whose_definitions_were_compiled_in(capsys):
         (["probe", "--form", "json"], "there is no option --form; did you mean --format?"),
         (["probe", "--format", "jsn"], "--format: 'jsn' is none of its values; did you mean json?"),
         (["advise", "--for", "qemu", "--mode", "powr10"], "did you mean power10?"),
-        (["advise"], "--for; kvmppc advise --help tells which words it takes"),
+        (["advise"], "--for --json is required; kvmppc advise --help tells"),
     ],
 )
 def test_wrong_usage_is_explained_and_exits_2(words, message, capsys):

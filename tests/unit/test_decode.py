@@ -1,5 +1,7 @@
 """kvmppc decode: numbers of the interface, explained anywhere."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,6 +99,23 @@ def test_digits_that_are_not_known_are_shown_as_both_numbers_they_can_be(capsys)
     assert code == 1
     assert lines[0] == "0x3e8: not known here"
     assert "0x1000: not known here" in lines
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "meaning"),
+    [
+        ("0x6000000000000000", 0, {"kind": "compat_capabilities", "modes": ["power9", "power10"]}),
+        ("0x0f000006", 0, {"kind": "cpu-version", "mode": "power10"}),
+        ("0x00821200", 0, {"kind": "pvr", "processor": "power11", "revision": "2.0"}),
+        ("0x12345678", 1, None),
+    ],
+)
+def test_programs_get_one_line_of_json(word, code, meaning, capsys):
+    found, (line,) = decode(capsys, "--json", word)
+    assert found == code
+    meanings = json.loads(line)["meanings"]
+    assert len(meanings) == (meaning is not None)
+    assert all(meaning.items() <= {**each, "value": word}.items() for each in meanings)
 
 
 def test_zero_is_a_mask_that_grants_nothing(capsys):
