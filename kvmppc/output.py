@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from kvmppc.processors import GRANTABLE
+from kvmppc.processors import GRANTABLE, Processor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,6 +130,13 @@ def report_metrics(report: HostReport) -> str:
         "When the host was asked, in seconds since 1970.",
         [({}, _seconds(report.time))],
     )
+    physical, effective = report.cpu_physical, report.cpu_effective
+    if isinstance(physical, Processor) and effective is not None:
+        text += _metric(
+            "kvmppc_compatibility_mode",
+            "Whether the host itself runs in the mode of an earlier processor than its own.",
+            [({}, int(physical.mode != effective))],
+        )
     if report.status == "known":
         text += _metric(
             "kvmppc_mode_granted",
@@ -152,6 +159,41 @@ def _label(value: object) -> str:
     """A label's value. Of what the format has escapes for, printable() leaves these two."""
     text = "" if value is None else printable(str(value))
     return text.replace("\\", r"\\").replace('"', r"\"")
+
+
+def report_nfd(report: HostReport) -> str:
+    """A report as node labels, for a file in node-feature-discovery's features.d.
+
+    A line is a label and its value. Source: "Feature files" in node-feature-discovery's
+    customization guide; it puts its own prefix, feature.node.kubernetes.io/, before the names.
+    Where the kernel did not answer, there is no label for any mode.
+    """
+    labels: dict[str, object] = {
+        "status": report.status,
+        "simulated": report.simulated,
+        "cpu": report.cpu_physical,
+        "cpu-mode": report.cpu_effective,
+    }
+    if report.status == "known":
+        labels["newest"] = report.newest
+        modes = dict.fromkeys((*GRANTABLE, *report.modes))
+        labels.update({f"mode.{mode}": str(mode in report.modes).lower() for mode in modes})
+    return "".join(
+        f"kvmppc.{name}={_label_value(str(value))}\n"
+        for name, value in labels.items()
+        if value is not None
+    )
+
+
+def _label_value(text: str) -> str:
+    """Text as Kubernetes takes it for a label's value.
+
+    At most 63 of A-Z a-z 0-9 - _ . with a letter or digit at both ends. Source: "Labels and
+    Selectors" in the Kubernetes documentation.
+    """
+    text = text.replace("+", "plus")  # else POWER7+ would be POWER7
+    letters = (c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in text)
+    return "".join(letters)[:63].strip("-_.")
 
 
 def _seconds(text: str) -> int:

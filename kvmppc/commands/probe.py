@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from kvmppc import streams
 from kvmppc.commands import asking
-from kvmppc.output import report_metrics, report_shell, report_text, wants_color
+from kvmppc.output import report_metrics, report_nfd, report_shell, report_text, wants_color
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--format",
-        choices=("text", "json", "shell", "metrics"),
+        choices=("text", "json", "shell", "metrics", "nfd"),
         default="text",
         help="json: the record in one line; shell: assignments to eval; "
-        "metrics: for Prometheus; default: %(default)s",
+        "metrics: for Prometheus; nfd: for node-feature-discovery; default: %(default)s",
     )
     form.add_argument(
         "--json", action="store_const", const="json", dest="format", help="short for --format json"
@@ -100,6 +100,8 @@ def _text(report: HostReport, form: str, color: bool) -> str:
         return report_shell(report)
     if form == "metrics":
         return report_metrics(report)
+    if form == "nfd":
+        return report_nfd(report)
     if form == "quiet":
         return "" if report.newest is None else f"{report.newest}\n"
     return report_text(report, color and wants_color(sys.stdout))

@@ -139,7 +139,7 @@ def test_metrics_have_the_time_of_asking():
 def test_each_metric_says_what_it_means_and_of_what_type_it_is():
     lines = report_metrics(probed("power10")).splitlines()
     names = {line.split("{")[0].split()[0] for line in lines if not line.startswith("#")}
-    assert len(names) == 4
+    assert len(names) == 5
     for name in names:
         assert any(line.startswith(f"# HELP {name} ") for line in lines)
         assert f"# TYPE {name} gauge" in lines
