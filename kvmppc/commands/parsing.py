@@ -56,7 +56,11 @@ class Parser(argparse.ArgumentParser):
 
     def options(self) -> list[str]:
         """The options, by all their names."""
-        return [name for action in self._actions for name in action.option_strings]
+        return [name for action in self.actions() for name in action.option_strings]
+
+    def actions(self) -> list[argparse.Action]:
+        """The options and operands, from which the manual page and the completions are made."""
+        return self._actions
 
     def error(self, message: str) -> NoReturn:
         """Says what is wrong, and where to find what is right."""
