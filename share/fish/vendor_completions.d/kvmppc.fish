@@ -11,7 +11,7 @@ complete -c kvmppc -n 'not __fish_seen_subcommand_from probe advise check decode
 complete -c kvmppc -n 'not __fish_seen_subcommand_from probe advise check decode doctor baseline bench hosts help' -a help -d 'show the help of a command'
 complete -c kvmppc -n '__fish_seen_subcommand_from help' -a 'probe advise check decode doctor baseline bench hosts'
 complete -c kvmppc -n 'not __fish_seen_subcommand_from advise check decode doctor baseline bench hosts help' -s h -l help -d 'show this help message and exit'
-complete -c kvmppc -n 'not __fish_seen_subcommand_from advise check decode doctor baseline bench hosts help' -l format -x -a 'text json shell metrics' -d 'json: the record in one line; shell: assignments to eval; metrics: for Prometheus; default: text'
+complete -c kvmppc -n 'not __fish_seen_subcommand_from advise check decode doctor baseline bench hosts help' -l format -x -a 'text json shell metrics nfd' -d 'json: the record in one line; shell: assignments to eval; metrics: for Prometheus; nfd: for node-feature-discovery; default: text'
 complete -c kvmppc -n 'not __fish_seen_subcommand_from advise check decode doctor baseline bench hosts help' -l json -d 'short for --format json'
 complete -c kvmppc -n 'not __fish_seen_subcommand_from advise check decode doctor baseline bench hosts help' -s q -l quiet -d 'print the newest mode alone'
 complete -c kvmppc -n 'not __fish_seen_subcommand_from advise check decode doctor baseline bench hosts help' -l output -r -F -d 'write to a file, which is replaced as a whole: its readers never see half of it'
