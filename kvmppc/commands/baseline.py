@@ -7,8 +7,9 @@ import os
 import sys
 
 from kvmppc import streams
+from kvmppc.commands import UsageError
 from kvmppc.commands.progress import Progress
-from kvmppc.fleet.hosts import Fleet
+from kvmppc.fleet.hosts import Fleet, FleetError
 from kvmppc.fleet.reading import RecordReader
 from kvmppc.fleet.table import fleet_json, fleet_text
 from kvmppc.output import wants_color
@@ -55,18 +56,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Reads, counts and prints."""
     progress = Progress(sys.stderr)
     complaints = _Complaints(progress)
-    with Fleet() as fleet:
-        try:
-            _read(arguments.records, fleet, complaints, progress)
-        finally:
-            progress.clear()
-        complaints.end()
-        _warn(fleet)
-        if arguments.json:
-            streams.answer_parts(fleet_json(fleet))
-        elif fleet.hosts:
-            streams.say(fleet_text(fleet, wants_color(sys.stdout)))
-        return 2 if complaints.count else _exit_code(fleet, arguments.ignore_unknown)
+    try:
+        with Fleet() as fleet:
+            try:
+                _read(arguments.records, fleet, complaints, progress)
+            finally:
+                progress.clear()
+            complaints.end()
+            _warn(fleet)
+            if arguments.json:
+                streams.answer_parts(fleet_json(fleet))
+            elif fleet.hosts:
+                streams.say(fleet_text(fleet, wants_color(sys.stdout)))
+            return 2 if complaints.count else _exit_code(fleet, arguments.ignore_unknown)
+    except FleetError as error:
+        raise UsageError(str(error)) from None
 
 
 def _read(paths: list[str], fleet: Fleet, complaints: _Complaints, progress: Progress) -> None:
@@ -75,8 +79,8 @@ def _read(paths: list[str], fleet: Fleet, complaints: _Complaints, progress: Pro
     size = _size(paths)
     add = fleet.add
     for path in paths:
-        for hostname, answer in reader.read(path):
-            add(hostname, answer)
+        for host in reader.read(path):
+            add(*host)
             if not fleet.hosts & 0xFF:
                 done = reader.bytes_read / size if size else None
                 progress.show(done, f"{fleet.hosts:,} records")
@@ -102,11 +106,10 @@ def _warn(fleet: Fleet) -> None:
         streams.tell(f"{fleet.simulated:,} of {fleet.hosts:,} records are of simulated hosts")
     count, names = fleet.repeated(_REPEATED)
     if count:
-        some = ", ".join(names) + (", ..." if count > len(names) else "")
-        verb = "hostname is" if count == 1 else "hostnames are"
-        streams.tell(
-            f"{count:,} {verb} in more than one record, and each record is counted: {some}"
-        )
+        some = "; ".join(f"{name} in {' and '.join(places)}" for name, places in names)
+        more = "; ..." if count > len(names) else ""
+        verb = "name is" if count == 1 else "names are"
+        streams.tell(f"{count:,} {verb} in more than one record, and each is counted: {some}{more}")
 
 
 class _Complaints:

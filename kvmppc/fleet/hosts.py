@@ -1,8 +1,8 @@
-"""Many hosts: the modes that all of them grant, and which hosts stand in the way of newer ones.
+"""Many hosts: the modes that all of them grant, and which hosts do not grant the newer ones.
 
     >>> with Fleet() as fleet:
     ...     for report in reports:
-    ...         fleet.add(report.hostname, Answer(report))
+    ...         fleet.add(report.hostname, Answer.of(report))
     ...     print(fleet.newest, list(fleet.blockers(CpuMode("power11"))))
 
 A host that cannot tell is never counted as one that grants, nor as one that does not.
@@ -11,119 +11,228 @@ A host that cannot tell is never counted as one that grants, nor as one that doe
 from __future__ import annotations
 
 import json
-from array import array
+import sqlite3
 from collections import Counter
-from itertools import chain
 
-from kvmppc.processors import GRANTABLE, CpuMode, modes_of
+from kvmppc.processors import MODES, CpuMode
+from kvmppc.report import HostReport
+from kvmppc.values import Value, fill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
-    from typing import IO
 
-    from kvmppc.report import HostReport
+_TABLES = """
+    PRAGMA journal_mode = OFF;
+    CREATE TABLE answers (id INTEGER PRIMARY KEY, same TEXT UNIQUE, status TEXT, modes TEXT,
+                          reason BLOB, record TEXT);
+    CREATE TABLE hosts (name BLOB, place BLOB, answer INTEGER);
+    BEGIN;
+"""
+# CROSS JOIN keeps SQLite from turning the order round: hosts come as they were added.
+_EVERY = "FROM hosts CROSS JOIN answers ON answers.id = hosts.answer"
+# NULL, which is neither, where a host cannot tell.
+_GRANTED = "instr(' ' || modes || ' ', ' ' || ? || ' ')"
+# As many hosts are written to the database at a time.
+_BATCH = 4096
+# As many answers are found without asking the database; a fleet has a dozen.
+_REMEMBERED = 4096
 
-# As many texts of a list are held in memory: a few hundred KB.
-_HELD = 4096
-# As many names are compared with each other at a time, at 8 bytes each.
-_COMPARED = 1 << 20
+
+class FleetError(Exception):
+    """The fleet's temporary database cannot be written or read; the message is for the user."""
 
 
-class Answer:
-    """What a host's record says to a fleet, without the host's name.
+class Answer(Value):
+    """What a host says, without its name. Immutable; hosts that say the same can share one.
 
     Attributes:
-        grants: the bits of the modes that it grants (CpuMode.bit) in one number; None where
-            the host cannot tell, which is every status but "known".
-        status: the record's.
-        reason: the record's status and reason: "denied: open /dev/kvm: ...".
-        simulated: whether the host is a simulated one.
+        status: the record's; of a host without a record "missing" (none was read),
+            "unreachable", "failed" (asking it did not work) or "unreadable" (what was read is
+            no record).
+        modes: what the host grants, oldest first; None where it cannot tell, which is every
+            status but "known".
+        reason: why, in a sentence.
+        report: the whole record, None where there is none. Hostname and time are those of one
+            of the hosts that gave this answer.
     """
 
-    __slots__ = ("grants", "reason", "simulated", "status")
+    __slots__ = ("modes", "reason", "report", "same", "status")
 
-    def __init__(self, report: HostReport) -> None:
-        mask, others = report.compat_capabilities, report.unknown_bits
-        self.grants = None if mask is None or others is None else mask & ~others
-        self.status: str = report.status
-        self.reason = f"{report.status}: {report.reason}"
-        self.simulated = report.simulated is not None
+    status: str
+    modes: tuple[CpuMode, ...] | None
+    reason: str
+    report: HostReport | None
+    # A text that is the same for equal answers: all of the record but hostname and time.
+    same: str
+
+    def __init__(self, status: str, reason: str, report: HostReport | None = None) -> None:
+        record: dict[str, object]
+        record = {"status": status, "reason": reason} if report is None else report.to_dict()
+        record["hostname"] = record["time"] = None
+        fill(
+            self,
+            status=status,
+            modes=report.modes if report is not None and status == "known" else None,
+            reason=reason,
+            report=report,
+            same=json.dumps(record),
+        )
+
+    @classmethod
+    def of(cls, report: HostReport) -> Answer:
+        """The answer of a host that has a record."""
+        return cls(report.status, f"{report.status}: {report.reason}", report)
+
+    def __eq__(self, other: object) -> bool:
+        return self.same == other.same if isinstance(other, Answer) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.same)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the host is a simulated one."""
+        return self.report is not None and self.report.simulated is not None
 
 
-class Group:
-    """The hosts of a fleet that gave one answer.
+class Host(Value):
+    """A host of a fleet: its name, its answer, and where that was read ("hosts.jsonl:7")."""
+
+    __slots__ = ("answer", "name", "place")
+
+    name: str
+    answer: Answer
+    place: str
+
+    def __init__(self, name: str, answer: Answer, place: str) -> None:
+        fill(self, name=name, answer=answer, place=place)
+
+
+class Group(Value):
+    """Hosts of a fleet that grant the same modes, or that cannot tell and have the same status.
 
     Attributes:
-        status: "known", or why they cannot tell.
+        status: "known", or why they cannot tell (Answer.status).
         modes: what they grant, oldest first; None where they cannot tell.
         hosts: how many they are.
     """
 
-    __slots__ = ("_members", "hosts", "modes", "status")
+    __slots__ = ("hosts", "modes", "status")
 
-    def __init__(
-        self,
-        status: str,
-        modes: tuple[CpuMode, ...] | None,
-        hosts: int,
-        members: Iterator[tuple[str, str]],
-    ) -> None:
-        self.status = status
-        self.modes = modes
-        self.hosts = hosts
-        self._members = members
+    status: str
+    modes: tuple[CpuMode, ...] | None
+    hosts: int
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        """The hosts, once: hostname and reason, which is "" for those that are known."""
-        return self._members
+    def __init__(self, status: str, modes: tuple[CpuMode, ...] | None, hosts: int) -> None:
+        fill(self, status=status, modes=modes, hosts=hosts)
 
 
 class Fleet:
     """Counts hosts, one after the other. Every record is a host, also where names are the same.
 
-    Memory stays flat: hostnames are only kept to be told at the end, and go to temporary
-    files without a name as soon as they are more than a few thousand. close(), or the
-    end of a ``with`` block, gives the files back.
+    Memory stays flat: the hosts are in a temporary database of SQLite's, which has no name and
+    is gone with close() or the end of a ``with`` block. Iterating gives all hosts, in the order
+    in which they were added.
+
+    Synchronization: a fleet is for the thread that made it.
 
     Attributes:
         hosts: how many there are.
         known: how many of them could tell.
         simulated: how many of them are simulated ones.
+
+    Raises:
+        FleetError: on leaving the ``with`` block, where there was no room for the database.
     """
 
     def __init__(self) -> None:
         self.hosts = 0
         self.known = 0
         self.simulated = 0
-        self._known: dict[int, _Spool] = {}
-        self._unknown = _Spool()
-        self._reasons = _Spool()
-        self._statuses: dict[str, int] = {}
+        # How many hosts there are by status and modes: a few hundred different ones at most.
+        self._counts: Counter[tuple[str, tuple[CpuMode, ...] | None]] = Counter()
+        self._numbers: dict[str, int] = {}
+        self._added: list[tuple[bytes, bytes, int]] = []
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.executescript(_TABLES)
 
-    def add(self, hostname: str, answer: Answer) -> None:
-        """Counts one host. Raises OSError where the temporary files have no room left."""
+    def add(self, name: str, answer: Answer, place: str = "") -> None:
+        """Counts one host; ``place`` is where its answer was read."""
         self.hosts += 1
+        self.known += answer.modes is not None
         self.simulated += answer.simulated
-        if answer.grants is None:
-            self._statuses[answer.status] = self._statuses.get(answer.status, 0) + 1
-            self._unknown.append(hostname)
-            self._reasons.append(answer.reason)
-            return
-        self.known += 1
-        names = self._known.get(answer.grants)
-        if names is None:
-            names = self._known[answer.grants] = _Spool()
-        names.append(hostname)
+        self._counts[answer.status, answer.modes] += 1
+        number = self._numbers.get(answer.same) or self._number(answer)
+        self._added.append((_blob(name), _blob(place), number))
+        if len(self._added) == _BATCH:
+            self._write()
+
+    def _number(self, answer: Answer) -> int:
+        """The number of the answer's row, which is made where it is a new one."""
+        record = None if answer.report is None else answer.report.to_json()
+        modes = None if answer.modes is None else " ".join(answer.modes)
+        row = (answer.same, answer.status, modes, _blob(answer.reason), record)
+        self._database.execute(
+            "INSERT OR IGNORE INTO answers (same, status, modes, reason, record) "
+            "VALUES (?, ?, ?, ?, ?)",
+            row,
+        )
+        [(number,)] = self._select("SELECT id FROM answers WHERE same = ?", answer.same)
+        if len(self._numbers) == _REMEMBERED:
+            self._numbers.clear()
+        self._numbers[answer.same] = number
+        return int(number)
+
+    def _write(self) -> None:
+        self._database.executemany("INSERT INTO hosts VALUES (?, ?, ?)", self._added)
+        self._added.clear()
+
+    def _select(self, query: str, *values: object) -> sqlite3.Cursor:
+        self._write()
+        return self._database.execute(query, values)
+
+    def _names(self, query: str, *values: object) -> Iterator[str]:
+        return (_text(name) for (name,) in self._select(query, *values))
+
+    def __iter__(self) -> Iterator[Host]:
+        answers: dict[int, Answer] = {}
+        for name, place, number in self._select("SELECT name, place, answer FROM hosts"):
+            if number not in answers:
+                if len(answers) == _REMEMBERED:
+                    answers.clear()
+                answers[number] = self._answer(number)
+            yield Host(_text(name), answers[number], _text(place))
+
+    def _answer(self, number: int) -> Answer:
+        query = "SELECT status, reason, record FROM answers WHERE id = ?"
+        [(status, reason, record)] = self._select(query, number)
+        report = None if record is None else HostReport.from_json(record)
+        return Answer(status, _text(reason), report)
+
+    def alike(self) -> Iterator[tuple[Answer, Iterator[str]]]:
+        """Each different answer, and the names of the hosts that gave it."""
+        for (number,) in self._select("SELECT id FROM answers ORDER BY id"):
+            names = self._names("SELECT name FROM hosts WHERE answer = ?", number)
+            yield self._answer(number), names
+
+    def groups(self) -> list[Group]:
+        """All hosts by what they answered, those that grant the least first, unknown last."""
+        groups = [Group(status, modes, n) for (status, modes), n in self._counts.items()]
+        return sorted(groups, key=lambda g: (g.modes is None, g.modes or (), g.status))
+
+    def members(self, group: Group) -> Iterator[tuple[str, str]]:
+        """Name and reason of a group's hosts."""
+        modes = None if group.modes is None else " ".join(group.modes)
+        query = f"SELECT name, reason {_EVERY} WHERE status = ? AND modes IS ?"
+        rows = self._select(query, group.status, modes)
+        return ((_text(name), _text(reason)) for name, reason in rows)
 
     @property
     def modes(self) -> tuple[CpuMode, ...]:
         """The modes that all known hosts grant, oldest first; none where no host is known."""
-        common = -1 if self._known else 0
-        for grants in self._known:
-            common &= grants
-        return modes_of(common)
+        return tuple(mode for mode in MODES if self.known and self.granting(mode) == self.known)
 
     @property
     def newest(self) -> CpuMode | None:
@@ -131,66 +240,48 @@ class Fleet:
         return self.modes[-1] if self.modes else None
 
     @property
+    def named(self) -> tuple[CpuMode, ...]:
+        """The modes to speak of, oldest first: all that have a bit, and others that are granted."""
+        return tuple(mode for mode in MODES if mode.bit or self.granting(mode))
+
+    @property
     def newer(self) -> tuple[CpuMode, ...]:
-        """The modes that are newer than the newest common one; all where there is none."""
+        """Those of them that are newer than the newest common one; all where there is none."""
         newest = self.newest
-        return tuple(mode for mode in GRANTABLE if newest is None or mode > newest)
+        return tuple(mode for mode in self.named if newest is None or mode > newest)
+
+    def granting(self, mode: CpuMode) -> int:
+        """How many hosts grant a mode."""
+        return sum(n for (_, modes), n in self._counts.items() if modes and mode in modes)
+
+    def among(self, mode: CpuMode) -> Iterator[str]:
+        """The names of the hosts that grant a mode: a guest in that mode can move among them."""
+        return self._names(f"SELECT name {_EVERY} WHERE {_GRANTED}", mode)
 
     def blockers(self, mode: CpuMode) -> Iterator[str]:
-        """The hostnames of the known hosts that do not grant a mode."""
-        for grants, hostnames in self._known.items():
-            if not grants & mode.bit:
-                yield from hostnames
-
-    def blocking(self, mode: CpuMode) -> int:
-        """How many known hosts do not grant a mode."""
-        return sum(len(names) for grants, names in self._known.items() if not grants & mode.bit)
+        """The names of the known hosts that do not grant a mode."""
+        return self._names(f"SELECT name {_EVERY} WHERE NOT {_GRANTED}", mode)
 
     def unknown(self) -> Iterator[tuple[str, str]]:
-        """Hostname and reason of the hosts that cannot tell."""
-        return zip(self._unknown, self._reasons)
+        """Name and reason of the hosts that cannot tell."""
+        rows = self._select(f"SELECT name, reason {_EVERY} WHERE modes IS NULL")
+        return ((_text(name), _text(reason)) for name, reason in rows)
 
-    def groups(self) -> list[Group]:
-        """All hosts by what they answered, those that grant the least first, unknown last."""
-        known = [
-            Group("known", modes_of(grants), len(names), ((name, "") for name in names))
-            for grants, names in self._known.items()
-        ]
-        known.sort(key=lambda group: group.modes or ())
-        return known + [
-            Group(status, None, hosts, self._of_status(status))
-            for status, hosts in sorted(self._statuses.items())
-        ]
-
-    def _of_status(self, status: str) -> Iterator[tuple[str, str]]:
-        return (member for member in self.unknown() if member[1].startswith(f"{status}:"))
-
-    def repeated(self, limit: int) -> tuple[int, list[str]]:
-        """How many hostnames are in more than one record, and some of them, up to ``limit``.
-
-        Names are compared by hash(), 64 bits, and a million at a time, which takes 8 MB.
-        """
-        count = 0
-        some: set[int] = set()
-        shares = self.hosts // _COMPARED + 1
-        for share in range(shares):
-            twice = _seen_twice(
-                hash(name) for name in self._names() if hash(name) % shares == share
-            )
-            for value in twice:
-                count += 1
-                if len(some) < limit:
-                    some.add(value)
-        names = (name for name in self._names() if hash(name) in some)
-        return count, list(dict.fromkeys(names)) if some else []
-
-    def _names(self) -> Iterator[str]:
-        return chain(*self._known.values(), self._unknown)
+    def repeated(self, limit: int) -> tuple[int, list[tuple[str, list[str]]]]:
+        """How many names more than one host has, and up to ``limit`` of them with their places."""
+        [(count,)] = self._select(
+            "SELECT count(*) FROM (SELECT 1 FROM hosts GROUP BY name HAVING count(*) > 1)"
+        )
+        names = self._select(
+            "SELECT name FROM hosts GROUP BY name HAVING count(*) > 1 ORDER BY min(rowid) LIMIT ?",
+            limit,
+        ).fetchall()
+        places = "SELECT place FROM hosts WHERE name = ? LIMIT ?"
+        return count, [(_text(name), list(self._names(places, name, limit))) for (name,) in names]
 
     def close(self) -> None:
-        """Gives the temporary files back; what was counted stays, the names are gone."""
-        for spool in (*self._known.values(), self._unknown, self._reasons):
-            spool.close()
+        """Gives the database's room back; the counts stay."""
+        self._database.close()
 
     def __enter__(self) -> Fleet:
         return self
@@ -202,62 +293,16 @@ class Fleet:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise FleetError(
+                f"the temporary database of hosts: {error}; set SQLITE_TMPDIR to a folder with room"
+            ) from None
 
 
-def _seen_twice(hashes: Iterator[int]) -> Iterator[int]:
-    """The hashes that come more than once, once each."""
-    # In parts: a set of all would take eight times the room.
-    parts = [array("q") for _ in range(256)]
-    for value in hashes:
-        parts[value >> 32 & 255].append(value)
-    for part in parts:
-        if len(set(part)) < len(part):
-            yield from (value for value, times in Counter(part).items() if times > 1)
+def _blob(text: str) -> bytes:
+    """A text as the database has it: JSON has characters in a name that UTF-8 has not."""
+    return text.encode("utf-8", "surrogatepass")
 
 
-class _Spool:
-    """A list of texts that is only added to and read from its start; in a file where it is long."""
-
-    def __init__(self) -> None:
-        self._held: list[str] = []
-        self._file: IO[bytes] | None = None
-        self._filed = 0
-
-    def __len__(self) -> int:
-        return self._filed + len(self._held)
-
-    def append(self, text: str) -> None:
-        self._held.append(text)
-        if len(self._held) == _HELD:
-            self._spill()
-
-    def _spill(self) -> None:
-        """Moves what is held to the end of the file, as a line: a JSON list."""
-        if self._file is None:
-            # Not at the top: most fleets fit into memory.
-            import tempfile
-
-            self._file = tempfile.TemporaryFile(prefix="kvmppc-")  # noqa: SIM115 - closed by close()
-        self._file.seek(0, 2)
-        self._file.write(json.dumps(self._held).encode() + b"\n")
-        self._filed += len(self._held)
-        self._held.clear()
-
-    def __iter__(self) -> Iterator[str]:
-        if self._file is not None:
-            position = 0
-            while True:
-                # Others may read the same file between two lines.
-                self._file.seek(position)
-                line = self._file.readline()
-                if not line:
-                    break
-                position += len(line)
-                yield from json.loads(line)
-        yield from self._held
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        self._held.clear()
+def _text(blob: bytes) -> str:
+    return blob.decode("utf-8", "surrogatepass")

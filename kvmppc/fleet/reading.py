@@ -11,10 +11,8 @@ import json
 import os
 from functools import partial
 
-from kvmppc.fleet.hosts import Answer
-from kvmppc.fleet.seenrecords import SeenRecords
+from kvmppc.fleet.forms import Records
 from kvmppc.record import RecordError
-from kvmppc.report import HostReport
 from kvmppc.streams import standard_input
 
 TYPE_CHECKING = False
@@ -22,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
     from typing import IO, Callable
+
+    from kvmppc.fleet.hosts import Answer
+
+    # Name, answer, and where that was read.
+    Found = tuple[str, Answer, str]
 
 LIMIT = 16 << 20
 """As many bytes a line, or an indented JSON document, may have. It is held in memory as a whole."""
@@ -43,7 +46,7 @@ class RecordReader:
     def __init__(self, complain: Callable[[str], None]) -> None:
         self.complaints = 0
         self._complain = complain
-        self._seen = SeenRecords()
+        self._records = Records()
         self._finished = 0
         self._file: IO[bytes] | None = None
 
@@ -55,12 +58,12 @@ class RecordReader:
         except OSError:
             return self._finished
 
-    def read(self, path: str) -> Iterator[tuple[str, Answer]]:
+    def read(self, path: str) -> Iterator[Found]:
         """Reads a file, a folder with all that is in it, or standard input ("-").
 
-        Yields hostname and answer. A folder's files come in the order of their names, folders
-        inside it too. Names that begin with a dot, links to folders, and what is neither file
-        nor folder are passed over.
+        Yields hostname, answer and place. A folder's files come in the order of their names,
+        folders inside it too. Names that begin with a dot, links to folders, and what is neither
+        file nor folder are passed over.
         """
         if path == "-" or not os.path.isdir(path):
             yield from self._read_path(path)
@@ -96,7 +99,7 @@ class RecordReader:
                 continue
             left += [os.path.join(path, name) for name in names if not name.startswith(".")]
 
-    def _read_path(self, path: str) -> Iterator[tuple[str, Answer]]:
+    def _read_path(self, path: str) -> Iterator[Found]:
         name = "<stdin>" if path == "-" else path
         try:
             with _opened(path) as file:
@@ -108,18 +111,13 @@ class RecordReader:
         finally:
             self._file = None
 
-    def _read_file(self, file: IO[bytes], name: str) -> Iterator[tuple[str, Answer]]:
-        """One file. A million lines come through here: what was seen before is found first."""
+    def _read_file(self, file: IO[bytes], name: str) -> Iterator[Found]:
+        """One file."""
         documents = _Documents()
-        find = self._seen.find
         empty = True
         for number, line in _lines(file):
-            known = None if documents.open else find(line)
-            if known is not None:
-                yield known
-            else:
-                for first, text in documents.feed(number, line):
-                    yield from self._read_document(name, first, text)
+            for first, text in documents.feed(number, line):
+                yield from self._read_document(name, first, text)
             if empty:
                 empty = line.isspace()
         for first, text in documents.end():
@@ -127,7 +125,7 @@ class RecordReader:
         if empty:
             self._bad(name, "nothing is in it; expected a record of kvmppc probe --json")
 
-    def _read_document(self, name: str, first: int, text: bytes) -> Iterator[tuple[str, Answer]]:
+    def _read_document(self, name: str, first: int, text: bytes) -> Iterator[Found]:
         """One JSON document that begins in line ``first``: a record, or an array of them."""
         try:
             value = _parse(first, text)
@@ -145,15 +143,22 @@ class RecordReader:
             self._bad(f"{name}:{first}", "the array is empty; expected records in it")
         for position, item in enumerate(items, 1):
             try:
-                hostname, report = _record(item)
+                hostname, answer = self._record(item)
             except RecordError as error:
                 self._bad(f"{name}:{first}", f"record {position}: {error}" if many else str(error))
                 continue
-            answer = Answer(report)
-            # Only a record by itself: around it, more might differ than is looked at.
-            if isinstance(value, dict) and "schema" in value:
-                self._seen.remember(text, report, answer)
-            yield hostname, answer
+            yield hostname, answer, f"{name}:{first}"
+
+    def _record(self, item: object) -> tuple[str, Answer]:
+        """Hostname and answer of a record, or of the facts that Ansible has of a host."""
+        if not isinstance(item, dict):
+            raise RecordError("not an object; expected a record of kvmppc probe --json")
+        if "schema" in item or not any(name.startswith(_ANSIBLE) for name in item):
+            return self._records.read(item)
+        hostname, answer = self._records.read(_local_fact(item))
+        # An inventory has a name for each host; machines may all be called localhost.
+        name = item.get("inventory_hostname")
+        return name if isinstance(name, str) else hostname, answer
 
 
 def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
@@ -241,19 +246,6 @@ def _parse(first: int, text: bytes) -> object:
     except (ValueError, RecursionError):
         # A number of thousands of digits, or brackets in brackets without end.
         raise _NotJsonError(first, f"JSON beyond what Python reads; {expected}") from None
-
-
-def _record(item: object) -> tuple[str, HostReport]:
-    """Hostname and report of a record, or of the facts that Ansible has of a host."""
-    if not isinstance(item, dict):
-        raise RecordError("not an object; expected a record of kvmppc probe --json")
-    if "schema" in item or not any(name.startswith(_ANSIBLE) for name in item):
-        report = HostReport.from_dict(item)
-        return report.hostname, report
-    report = HostReport.from_dict(_local_fact(item))
-    # An inventory has a name for each host; machines may all be called localhost.
-    name = item.get("inventory_hostname")
-    return name if isinstance(name, str) else report.hostname, report
 
 
 _ANSIBLE = ("ansible_", "inventory_hostname", "__payload__")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 
 from kvmppc.output import printable
-from kvmppc.processors import GRANTABLE, CpuMode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from kvmppc.fleet.hosts import Fleet
+    from kvmppc.fleet.hosts import Fleet, Host
+    from kvmppc.processors import CpuMode
 
 # A fleet of more hosts than this has a line for each answer, not for each host.
 _ROWS = 40
 _NAMED = 5
 _NAME_WIDTH = 64
+_NOTE_WIDTH = 240
 
 
 def fleet_text(fleet: Fleet, color: bool = False) -> str:
@@ -30,29 +32,34 @@ def fleet_text(fleet: Fleet, color: bool = False) -> str:
     return f"{table}\n" + "".join(f"{name:<9}  {value}\n" for name, value in _common(fleet, color))
 
 
-def _cells(modes: tuple[CpuMode, ...] | None) -> str:
+def _cells(modes: tuple[CpuMode, ...] | None, named: tuple[CpuMode, ...]) -> str:
     """A row's middle: for each mode yes, no, or that nobody knows."""
-    words = ("?" if modes is None else "yes" if mode in modes else "-" for mode in GRANTABLE)
-    return "  ".join(f"{word:<{len(str(mode))}}" for word, mode in zip(words, GRANTABLE))
+    words = ("?" if modes is None else "yes" if mode in modes else "-" for mode in named)
+    return "  ".join(f"{word:<{len(mode)}}" for word, mode in zip(words, named))
 
 
 def _host_rows(fleet: Fleet) -> list[tuple[str, str, str]]:
     """A row for each host, by name."""
+    named = fleet.named
     rows = [
-        (_cut_name(hostname), _cells(group.modes), printable(reason))
-        for group in fleet.groups()
-        for hostname, reason in group
+        (
+            _cut(host.name, _NAME_WIDTH),
+            _cells(host.answer.modes, named),
+            "" if host.answer.modes is not None else _cut(host.answer.reason, _NOTE_WIDTH),
+        )
+        for host in fleet
     ]
-    return [("host", "  ".join(GRANTABLE), ""), *sorted(rows)]
+    return [("host", "  ".join(named), ""), *sorted(rows)]
 
 
 def _group_rows(fleet: Fleet) -> list[tuple[str, str, str]]:
     """A row for each answer: how many hosts gave it, and some of them by name."""
-    rows = [("hosts", "  ".join(GRANTABLE), "")]
+    named = fleet.named
+    rows = [("hosts", "  ".join(named), "")]
     for group in fleet.groups():
-        names = _some((name for name, _ in group), group.hosts)
+        names = _some((name for name, _ in fleet.members(group)), group.hosts)
         note = names if group.modes is not None else f"{group.status}: {names}"
-        rows.append((f"{group.hosts:,}", _cells(group.modes), note))
+        rows.append((f"{group.hosts:,}", _cells(group.modes, named), note))
     return rows
 
 
@@ -68,62 +75,95 @@ def _common(fleet: Fleet, color: bool) -> Iterator[tuple[str, str]]:
     else:
         yield "common", "no answer: no host can tell"
     for mode in fleet.newer if fleet.known else ():
-        blocking = fleet.blocking(mode)
-        if blocking == fleet.known:
-            yield str(mode), "granted by no host"
+        granting = fleet.granting(mode)
+        if granting:
+            some = _some(fleet.blockers(mode), fleet.known - granting)
+            yield str(mode), f"held back by {some}"
         else:
-            yield str(mode), f"held back by {_some(fleet.blockers(mode), blocking)}"
+            yield str(mode), "granted by no host"
     unknown = fleet.hosts - fleet.known
     if unknown:
         yield "unknown", f"{unknown:,} of {fleet.hosts:,} cannot tell: neither yes nor no"
 
 
-def _some(hostnames: Iterable[str], count: int) -> str:
+def _some(names: Iterable[str], count: int) -> str:
     """The first few names of many, and how many more there are."""
-    names = ", ".join(map(_cut_name, itertools.islice(hostnames, _NAMED)))
-    return names if count <= _NAMED else f"{names} and {count - _NAMED:,} more"
+    some = ", ".join(_cut(name, _NAME_WIDTH) for name in itertools.islice(names, _NAMED))
+    return some if count <= _NAMED else f"{some} and {count - _NAMED:,} more"
 
 
-def _cut_name(hostname: str) -> str:
-    """A hostname that leaves room beside it. Linux has none longer, a file may."""
-    text = printable(hostname)
-    return text if len(text) <= _NAME_WIDTH else text[: _NAME_WIDTH - 3] + "..."
+def _cut(text: str, width: int) -> str:
+    """A text that leaves room beside it. A file may have a name or a reason of megabytes."""
+    text = printable(text[: width + 1])
+    return text if len(text) <= width else text[: width - 3] + "..."
 
 
-# As many names are written at a time: a fleet's JSON is never in memory as a whole.
+# As many items of a list are written at a time: a fleet's JSON is never in memory as a whole.
 _BATCH = 4096
 
 
 def fleet_json(fleet: Fleet) -> Iterator[str]:
     """A fleet as one line of JSON, in parts: schema 1.
 
-    ``hosts`` and ``known`` are how many; ``blockers`` has every mode that is newer than
-    ``newest``, with the hostnames of all known hosts that do not grant it; ``unknown`` has
-    hostname and reason of all hosts that cannot tell.
+    ``hosts`` and ``known`` are how many. ``blockers`` has every mode that is newer than
+    ``newest``, with the names of all known hosts that do not grant it. ``unknown`` has name and
+    reason of all hosts that cannot tell. ``groups`` has the hosts by their answers, ``by_mode``
+    the hosts that grant a mode (a guest in that mode can move among them), and ``by_host`` each
+    host with the modes it grants, or the reason why it cannot tell.
     """
-    head = {
+    document = {
         "schema": 1,
         "hosts": fleet.hosts,
         "known": fleet.known,
-        "modes": [str(mode) for mode in fleet.modes],
-        "newest": None if fleet.newest is None else str(fleet.newest),
+        "modes": fleet.modes,
+        "newest": fleet.newest,
+        "blockers": [{"mode": m, "hostnames": fleet.blockers(m)} for m in fleet.newer],
+        "unknown": ({"hostname": name, "reason": reason} for name, reason in fleet.unknown()),
+        "groups": [
+            {
+                "status": group.status,
+                "modes": group.modes,
+                "hostnames": (name for name, _ in fleet.members(group)),
+            }
+            for group in fleet.groups()
+        ],
+        "by_mode": [{"mode": m, "hostnames": fleet.among(m)} for m in fleet.named],
+        "by_host": map(_host, fleet),
     }
-    yield json.dumps(head)[:-1] + ', "blockers": ['
-    for position, mode in enumerate(fleet.newer):
-        yield f'{", " if position else ""}{{"mode": "{mode}", "hostnames": ['
-        yield from _items(fleet.blockers(mode))
-        yield "]}"
-    yield '], "unknown": ['
-    yield from _items({"hostname": name, "reason": reason} for name, reason in fleet.unknown())
-    yield "]}\n"
+    yield from _encoded(document)
+    yield "\n"
 
 
-def _items(values: Iterator[object]) -> Iterator[str]:
-    """The inside of a JSON list."""
-    separator = ""
-    while True:
-        batch = list(itertools.islice(values, _BATCH))
-        if not batch:
-            return
-        yield separator + json.dumps(batch)[1:-1]
-        separator = ", "
+def _host(host: Host) -> dict[str, object]:
+    answer = host.answer
+    return {
+        "hostname": host.name,
+        "status": answer.status,
+        "modes": answer.modes,
+        "reason": answer.reason if answer.modes is None else None,
+        "place": host.place,
+    }
+
+
+def _encoded(value: object) -> Iterator[str]:
+    """JSON of a value in which an iterator stands for a list too long for memory."""
+    if isinstance(value, dict):
+        separator = "{"
+        for name, inner in value.items():
+            yield f"{separator}{json.dumps(name)}: "
+            yield from _encoded(inner)
+            separator = ", "
+        yield "}"
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield ", " if position else "["
+            yield from _encoded(inner)
+        yield "]" if value else "[]"
+    elif isinstance(value, Iterator):
+        separator = "["
+        while batch := list(itertools.islice(value, _BATCH)):
+            yield separator + json.dumps(batch)[1:-1]
+            separator = ", "
+        yield "]" if separator == ", " else "[]"
+    else:
+        yield json.dumps(value)

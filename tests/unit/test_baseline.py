@@ -75,12 +75,35 @@ def test_a_file_with_nothing_right_in_it_does_not_fill_the_screen(fleet, capsys)
 def test_programs_get_one_line_of_json(fleet, capsys):
     path = fleet("power10", "power11", "no-permission")
     assert main(["baseline", "--json", path]) == 3
-    assert capsys.readouterr().out == (
-        '{"schema": 1, "hosts": 3, "known": 2, "modes": ["power9", "power10"], '
-        '"newest": "power10", "blockers": [{"mode": "power11", "hostnames": ["power10"]}], '
-        '"unknown": [{"hostname": "no-permission", "reason": '
-        f"{json.dumps('denied: ' + record('no-permission')['reason'])}}}]}}\n"
-    )
+    reason = f"denied: {record('no-permission')['reason']}"
+    all_modes = ["power9", "power10", "power11"]
+    assert json.loads(capsys.readouterr().out) == {
+        "schema": 1,
+        "hosts": 3,
+        "known": 2,
+        "modes": ["power9", "power10"],
+        "newest": "power10",
+        "blockers": [{"mode": "power11", "hostnames": ["power10"]}],
+        "unknown": [{"hostname": "no-permission", "reason": reason}],
+        "groups": [
+            {"status": "known", "modes": all_modes[:2], "hostnames": ["power10"]},
+            {"status": "known", "modes": all_modes, "hostnames": ["power11"]},
+            {"status": "denied", "modes": None, "hostnames": ["no-permission"]},
+        ],
+        "by_mode": [
+            {"mode": "power9", "hostnames": ["power10", "power11"]},
+            {"mode": "power10", "hostnames": ["power10", "power11"]},
+            {"mode": "power11", "hostnames": ["power11"]},
+        ],
+        "by_host": [
+            {"hostname": name, "status": status, "modes": modes, "reason": why, "place": place}
+            for name, status, modes, why, place in (
+                ("power10", "known", all_modes[:2], None, f"{path}:1"),
+                ("power11", "known", all_modes, None, f"{path}:2"),
+                ("no-permission", "denied", None, reason, f"{path}:3"),
+            )
+        ],
+    }
 
 
 def test_people_get_a_table(fleet, capsys):
@@ -108,8 +131,8 @@ def test_a_hostname_of_two_records_is_told(fleet, capsys):
     captured = capsys.readouterr()
     assert json.loads(captured.out)["hosts"] == 4
     assert captured.err == (
-        "kvmppc: 2 hostnames are in more than one record, "
-        "and each record is counted: power10, power11\n"
+        "kvmppc: 2 names are in more than one record, and each is counted: "
+        f"power10 in {path}:1 and {path}:1; power11 in {path}:2 and {path}:2\n"
     )
 
 

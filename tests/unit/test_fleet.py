@@ -1,5 +1,6 @@
 """A fleet: what many hosts have in common, exactly, in memory that does not grow with them."""
 
+import copy
 import json
 import tracemalloc
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 import kvmppc
 from kvmppc import GRANTABLE, CpuMode, HostReport
-from kvmppc.fleet.hosts import Answer, Fleet
+from kvmppc.fleet.hosts import Answer, Fleet, FleetError, Host
 from kvmppc.fleet.table import fleet_json, fleet_text
 from kvmppc.testing import simulated_host
 
@@ -36,12 +37,12 @@ def granting(*modes):
         "newest": names[-1] if names else None,
         "unknown_bits": "0x0",
     }
-    return Answer(HostReport.from_dict({**POWER10, **changes}))
+    return Answer.of(HostReport.from_dict({**POWER10, **changes}))
 
 
 def silent(status, reason="asked in vain"):
     """The answer of a host that cannot tell."""
-    return Answer(HostReport.from_dict({**HINT, "status": status, "reason": reason}))
+    return Answer.of(HostReport.from_dict({**HINT, "status": status, "reason": reason}))
 
 
 ANSWERS = [
@@ -72,7 +73,8 @@ def test_a_host_that_lacks_a_newer_mode_stands_in_its_way():
     with fleet_of(("a", granting(*MODES)), ("b", granting(*MODES[:2]))) as fleet:
         assert fleet.newer == (CpuMode("power11"),)
         assert list(fleet.blockers(CpuMode("power11"))) == ["b"]
-        assert fleet.blocking(CpuMode("power11")) == 1
+        assert fleet.granting(CpuMode("power11")) == 1
+        assert list(fleet.among(CpuMode("power11"))) == ["a"]
 
 
 def test_modes_need_not_be_cumulative():
@@ -104,29 +106,44 @@ def test_bits_of_no_known_mode_make_no_difference():
         "compat_capabilities": "0x6000000000000001",
         "unknown_bits": "0x1",
     }
-    with fleet_of(("a", Answer(HostReport.from_dict(record)))) as fleet:
+    with fleet_of(("a", Answer.of(HostReport.from_dict(record)))) as fleet:
         assert fleet.modes == MODES[:2]
 
 
 @given(HOSTS)
 def test_the_json_has_every_host_where_it_belongs(hosts):
-    known = [(name, answer.grants) for name, answer in hosts if answer.grants is not None]
-    common = [m for m in MODES if known and all(grants & m.bit for _, grants in known)]
+    known = [(name, answer.modes) for name, answer in hosts if answer.modes is not None]
+    common = [m for m in MODES if known and all(m in modes for _, modes in known)]
     newer = [m for m in MODES if not common or m > common[-1]]
     with fleet_of(*hosts) as fleet:
         got = read_back(fleet)
-    assert list(got) == ["schema", "hosts", "known", "modes", "newest", "blockers", "unknown"]
+    assert list(got) == [
+        *("schema", "hosts", "known", "modes", "newest"),
+        *("blockers", "unknown", "groups", "by_mode", "by_host"),
+    ]
     assert (got["schema"], got["hosts"], got["known"]) == (1, len(hosts), len(known))
-    assert got["modes"] == [str(mode) for mode in common]
-    assert got["newest"] == (str(common[-1]) if common else None)
-    assert [(b["mode"], sorted(b["hostnames"])) for b in got["blockers"]] == [
-        (str(m), sorted(name for name, grants in known if not grants & m.bit)) for m in newer
+    assert got["modes"] == common
+    assert got["newest"] == (common[-1] if common else None)
+    assert got["blockers"] == [
+        {"mode": m, "hostnames": [name for name, modes in known if m not in modes]} for m in newer
     ]
     assert got["unknown"] == [
         {"hostname": name, "reason": answer.reason}
         for name, answer in hosts
-        if answer.grants is None
+        if answer.modes is None
     ]
+    assert got["by_mode"] == [
+        {"mode": m, "hostnames": [name for name, modes in known if m in modes]} for m in MODES
+    ]
+    assert [(h["hostname"], h["status"], h["modes"], h["reason"]) for h in got["by_host"]] == [
+        (name, answer.status, None, answer.reason)
+        if answer.modes is None
+        else (name, "known", list(answer.modes), None)
+        for name, answer in hosts
+    ]
+    members = [(name, g["status"], g["modes"]) for g in got["groups"] for name in g["hostnames"]]
+    each = [(h["hostname"], h["status"], h["modes"]) for h in got["by_host"]]
+    assert sorted(members, key=str) == sorted(each, key=str)
 
 
 def test_no_name_is_lost_where_names_go_to_a_file():
@@ -148,6 +165,47 @@ def test_no_name_is_lost_where_names_go_to_a_file():
         assert len(read_back(fleet)["blockers"][0]["hostnames"]) == 20_000
 
 
+def test_hosts_come_back_as_they_were_added():
+    answers = granting(*MODES[:2]), silent("denied"), Answer("failed", "the fact failed: \ud800")
+    hosts = [(f"h{n}", answers[n % 3], f"hosts.jsonl:{n}") for n in range(10_000)]
+    with Fleet() as fleet:
+        for host in hosts:
+            fleet.add(*host)
+        got = list(fleet)
+    assert got == [Host(*host) for host in hosts]
+    assert got[0].answer.report == answers[0].report
+
+
+def test_hosts_with_one_answer_are_found_together():
+    first, other = granting(*MODES[:2]), granting(MODES[0])
+    with fleet_of(("a", first), ("b", other), ("c", first)) as fleet:
+        alike = [(answer.report, list(names)) for answer, names in fleet.alike()]
+    assert alike == [(first.report, ["a", "c"]), (other.report, ["b"])]
+
+
+def test_a_mode_without_a_bit_counts_by_its_name():
+    bare_metal = copy.copy(granting(*MODES))
+    object.__setattr__(bare_metal, "modes", (*MODES, CpuMode("power12")))
+    object.__setattr__(bare_metal, "same", "bare metal")
+    with fleet_of(("a", bare_metal), ("b", granting(*MODES))) as fleet:
+        assert fleet.newest == "power11"
+        assert fleet.newer == ("power12",)
+        assert list(fleet.among(CpuMode("power12"))) == ["a"]
+        assert fleet_text(fleet).startswith("host  power9  power10  power11  power12\n")
+
+
+def test_no_room_for_the_hosts_is_told():
+    def fill():
+        with Fleet() as fleet:
+            fleet._database.execute("PRAGMA max_page_count = 20")
+            for number in range(50_000):
+                fleet.add(f"host{number}", answer)
+
+    answer = silent("denied")
+    with pytest.raises(FleetError, match=r"the temporary database of hosts: .* SQLITE_TMPDIR"):
+        fill()
+
+
 def test_memory_does_not_grow_with_the_hosts():
     answer = granting(MODES[0])
     with Fleet() as fleet:
@@ -162,12 +220,11 @@ def test_memory_does_not_grow_with_the_hosts():
     assert peak < 16 << 20
 
 
-def test_a_closed_fleet_has_its_counts_but_no_names():
+def test_a_closed_fleet_has_its_counts():
     fleet = fleet_of(("a", granting(*MODES)), ("b", silent("hint")))
     fleet.close()
     fleet.close()
     assert (fleet.hosts, fleet.known, fleet.newest) == (2, 1, CpuMode("power11"))
-    assert list(fleet.unknown()) == []
 
 
 @given(HOSTS)
@@ -177,12 +234,20 @@ def test_hostnames_of_more_than_one_record_are_counted_and_named(hosts):
     with fleet_of(*hosts) as fleet:
         count, some = fleet.repeated(3)
     assert count == len(twice)
-    assert len(some) == min(3, len(twice))
-    assert set(some) <= twice
+    assert [name for name, _ in some] == list(dict.fromkeys(n for n in names if n in twice))[:3]
+
+
+def test_places_of_a_name_are_told():
+    with Fleet() as fleet:
+        for place in ("x:1", "y:7", "z:9"):
+            fleet.add("a", silent("hint"), place)
+        assert fleet.repeated(2) == (1, [("a", ["x:1", "y:7"])])
 
 
 def test_simulated_hosts_are_counted_as_such():
-    with fleet_of(("a", granting(*MODES)), ("b", Answer(HostReport.from_dict(POWER10)))) as fleet:
+    with fleet_of(
+        ("a", granting(*MODES)), ("b", Answer.of(HostReport.from_dict(POWER10)))
+    ) as fleet:
         assert fleet.simulated == 1
 
 

@@ -37,7 +37,7 @@ class Reading:
         self.complaints = []
         self.reader = RecordReader(self.complaints.append)
         self.hosts = [found for path in paths for found in self.reader.read(str(path))]
-        self.names = [hostname for hostname, _ in self.hosts]
+        self.names = [name for name, _, _ in self.hosts]
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_file_has_its_records_in_any_of_the_usual_forms(read, form):
     reading = read(FORMS[form])
     assert reading.complaints == []
     assert reading.names == ["a", "b"]
-    assert [answer.status for _, answer in reading.hosts] == ["known", "known"]
+    assert [answer.status for _, answer, _ in reading.hosts] == ["known", "known"]
 
 
 def test_any_hostname_comes_out_as_it_went_in(read):
@@ -176,8 +176,10 @@ def test_a_record_is_read_the_same_whatever_came_before(tmp_path_factory, change
     for number, text in enumerate(lines):
         (folder / str(number)).write_bytes(text)
         alone.append(Reading(folder / str(number)))
-    assert [(name, answer.reason, answer.grants) for name, answer in together.hosts] == [
-        (name, answer.reason, answer.grants) for reading in alone for name, answer in reading.hosts
+    assert [(name, answer.reason, answer.modes) for name, answer, _ in together.hosts] == [
+        (name, answer.reason, answer.modes)
+        for reading in alone
+        for name, answer, _ in reading.hosts
     ]
     assert [text.partition(": ")[2] for text in together.complaints] == [
         text.partition(": ")[2] for reading in alone for text in reading.complaints
@@ -195,7 +197,9 @@ def test_a_line_that_differs_in_name_and_time_alone_is_not_parsed_again(
         named("c", kernel="6.12"),
     ]
     lines = [json.dumps(r, separators=separators, sort_keys=sort_keys) for r in records]
-    first, second, third = (answer for _, answer in read("\n".join(lines).encode() + b"\n").hosts)
+    first, second, third = (
+        answer for _, answer, _ in read("\n".join(lines).encode() + b"\n").hosts
+    )
     assert second is first
     assert third is not first
 
