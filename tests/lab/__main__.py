@@ -11,7 +11,6 @@ is needed; what is fetched and made stays in the cache.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import signal
 import sys
@@ -23,7 +22,7 @@ from tests.lab import fleet
 from tests.lab.hosts import HOSTS, Host
 from tests.lab.images import Images
 from tests.lab.lab import FAILURES, Lab, say
-from tests.lab.parts import LabError, carry_out, need_tools
+from tests.lab.parts import CACHE, LabError, carry_out, need_tools
 from tests.lab.vm import Payload, last_lines
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -79,7 +78,6 @@ def make_sdist(folder: Path) -> Path:
 
 def arguments() -> argparse.Namespace:
     """Return the command line, taken apart."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.lab",
         description="Boot real ppc64le kernels under emulation and check kvmppc's answers on them.",
@@ -87,7 +85,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("host", nargs="*", help="hosts to check (default: all; see --list)")
     parser.add_argument("--run", metavar="COMMAND", help="run a command in one host instead")
     parser.add_argument("--list", action="store_true", help="list the hosts and exit")
-    parser.add_argument("--cache", type=Path, default=home / "kvmppc-lab", metavar="DIR")
+    parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
     parser.add_argument("--sdist", type=Path, metavar="FILE", help="install this (default: made)")
     parser.add_argument("--limit", type=float, default=600, metavar="SECONDS", help="for each host")
     parser.add_argument("--refresh", action="store_true", help="look for newer packages now")

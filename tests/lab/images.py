@@ -9,6 +9,8 @@ nothing is read off its console.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import lzma
 import os
@@ -82,6 +84,19 @@ class Images:
         self._refresh = refresh
         self._suites: dict[tuple[str, str], Suite | LabError] = {}
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep everybody else who has the same cache from making things in it meanwhile."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with (self.cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @staticmethod
+    def own_arch() -> str:
+        """Return Debian's name of this machine's architecture."""
+        return subprocess.check_output(["dpkg", "--print-architecture"], text=True).strip()
+
     def suite(self, name: str, arch: str = "ppc64el") -> Suite:
         """Return a Debian suite; LabError if its package lists cannot be had."""
         found = self._try(name, arch)
@@ -152,8 +167,7 @@ class Images:
 
         It runs through its own loader, with its own libraries: no chroot, no root.
         """
-        arch = subprocess.run(["dpkg", "--print-architecture"], stdout=subprocess.PIPE, text=True)
-        debs = self.suite(suite, arch.stdout.strip()).closure(package)
+        debs = self.suite(suite, self.own_arch()).closure(package)
         tree = self.unpack(package, debs)
         found = [
             next(tree.glob(pattern), None)

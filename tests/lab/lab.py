@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import subprocess
 import sys
@@ -54,8 +53,7 @@ class Lab:
         """Boot one host and return its steps; its parts are made first where they are missing."""
         # What one host makes the next one needs: one at a time, in this lab and in any other that
         # has the same cache, while others run.
-        with (self.images.cache / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self.images.locked():
             if self.stop.is_set():
                 raise StoppedError
             say(f"{host.name}: preparing")

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kvmppc-lab"
 INDEX_AGE = 24 * 3600
 TRIES = 3
 

@@ -131,10 +131,7 @@ def _build_tree(images: Images, release: str, headers: list[Deb]) -> Path:
 
     The programs are of this machine's architecture, among them those that come with the headers.
     """
-    done = subprocess.run(
-        ["dpkg", "--print-architecture"], stdout=subprocess.PIPE, text=True, check=True
-    )
-    arch = done.stdout.strip()
+    arch = images.own_arch()
     version, flavour = _parts(release)
     programs = images.suite(headers[0].suite.name, arch).only(f"linux-kbuild-{version}")
     compiler = images.suite("sid", arch).closure(*COMPILER)
