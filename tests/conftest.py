@@ -1,10 +1,37 @@
-"""Settings for all tests."""
+"""Settings for all tests: they run on the installed package, not on the folder of the sources."""
 
 import gc
 import os
+import sys
+import tempfile
+from pathlib import Path
 
-import hypothesis
 import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests/shared"))
+
+# `python -m pytest` puts the sources first, which have no compiled modules, unless they were
+# installed as editable.
+if not any((ROOT / "kvmppc").glob("_native.*.so")):
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder) != str(ROOT)]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "kvmppc"]:
+        del sys.modules[name]
+
+try:
+    import hypothesis
+
+    import kvmppc._native
+except ImportError as error:
+    sys.exit(
+        f"{error}: the tests run on the installed package; pip install '.[test]' installs it with "
+        "what they need."
+    )
+
+# Where a build root is tested, children find the package as this process does.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(kvmppc.__file__).parents[1]), os.environ.get("PYTHONPATH")])
+)
 
 # "lab" is for emulated machines, which are twenty times slower.
 hypothesis.settings.register_profile("default", deadline=None)
@@ -18,6 +45,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+def pytest_collection_finish() -> None:
+    """Leaves the folder of the sources, where this process's children would find them."""
+    os.chdir(tempfile.gettempdir())
+
+
 @pytest.fixture
 def no_descriptor_is_left_open():
     """Holds the test to giving back every descriptor that it opens."""
@@ -26,14 +58,3 @@ def no_descriptor_is_left_open():
     if set(os.listdir("/proc/self/fd")) != before:
         gc.collect()  # a traceback may still hold a handle
     assert set(os.listdir("/proc/self/fd")) == before
-
-
-def pytest_sessionstart() -> None:
-    """Says what to do where the folder of the sources hides the installed package."""
-    try:
-        import kvmppc._native  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise pytest.UsageError(
-            f"{error}: the tests run on the installed package. Install it "
-            "(pip install '.[test]') and start them as `pytest`, not as `python -m pytest`."
-        ) from error

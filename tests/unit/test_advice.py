@@ -129,5 +129,5 @@ def test_nobody_pays_for_xml_who_does_not_use_it():
         "import sys; before = set(sys.modules); import kvmppc; "
         "print({'xml', 're', 'kvmppc.guest.domain'} & set(sys.modules) - before)"
     )
-    done = subprocess.run([sys.executable, "-Ic", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("set()\n", "")

@@ -6,17 +6,15 @@ import os
 import re
 import select
 import subprocess
-import sys
 
 import pytest
+from program import PROGRAM
 
 import kvmppc
 from kvmppc.cli import main
 from kvmppc.commands import progress
 from kvmppc.commands.progress import Progress
 from kvmppc.testing import simulated_host
-
-PROGRAM = os.path.join(os.path.dirname(sys.executable), "kvmppc")
 
 
 def record(host, **changes):

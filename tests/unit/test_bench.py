@@ -4,11 +4,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from program import PROGRAM
 
 import kvmppc
 from kvmppc import Kvm
@@ -164,7 +164,7 @@ def test_people_get_floor_ratio_percentiles_and_a_histogram(capsys):
 
 def start_endless(*words):
     """The installed command, measuring until it is interrupted."""
-    program = os.path.join(os.path.dirname(sys.executable), "kvmppc")
+    program = PROGRAM
     command = [program, "bench", "--json", "--simulate", "power10", "--seconds", "1000000", *words]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

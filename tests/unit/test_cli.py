@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from program import PROGRAM
 
 import kvmppc
 from kvmppc.cli import main
@@ -45,7 +46,7 @@ EXIT_CODES = {
 
 def command(*words, **options):
     """Starts the installed command itself."""
-    program = os.path.join(os.path.dirname(sys.executable), "kvmppc")
+    program = PROGRAM
     return subprocess.run(
         [program, *words],
         text=True,
@@ -180,7 +181,7 @@ def test_a_full_disk_is_told():
 
 
 def test_a_closed_output_is_no_traceback():
-    program = os.path.join(os.path.dirname(sys.executable), "kvmppc")
+    program = PROGRAM
     done = subprocess.run(["sh", "-c", f"{program} hosts >&-"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (
         2,

@@ -5,12 +5,12 @@ import os
 import re
 import stat
 import subprocess
-import sys
 import threading
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from program import PROGRAM
 
 import kvmppc
 from kvmppc import HostReport
@@ -20,7 +20,6 @@ from kvmppc.output import printable, report_metrics, report_shell
 from kvmppc.testing import simulated_host, simulated_hosts
 
 HOSTS = [host.name for host in simulated_hosts()]
-PROGRAM = os.path.join(os.path.dirname(sys.executable), "kvmppc")
 
 
 def probed(name, **changes):

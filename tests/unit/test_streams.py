@@ -11,13 +11,13 @@ import tempfile
 import time
 
 import pytest
+from program import PROGRAM
 
 import kvmppc
 from kvmppc.commands import UsageError
 from kvmppc.commands.outputfile import write_file
 from kvmppc.testing import simulated_host
 
-PROGRAM = os.path.join(os.path.dirname(sys.executable), "kvmppc")
 UNBUFFERED = {**os.environ, "PYTHONUNBUFFERED": "1"}
 both_ways = pytest.mark.parametrize("environment", [None, UNBUFFERED], ids=["buffered", "not"])
 

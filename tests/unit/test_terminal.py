@@ -6,19 +6,18 @@ import os
 import re
 import struct
 import subprocess
-import sys
 import termios
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from program import PROGRAM
 
 import kvmppc
 from kvmppc.commands import SUMMARIES
 from kvmppc.layout import _columns, folded, painted, unfolded
 from kvmppc.testing import simulated_host, simulated_hosts
 
-PROGRAM = os.path.join(os.path.dirname(sys.executable), "kvmppc")
 ENVIRONMENT = {**os.environ, "TERM": "xterm", "NO_COLOR": ""}
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
