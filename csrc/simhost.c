@@ -75,6 +75,7 @@ static const struct simhost simhosts[] = {
 	{"kvm-pr", .rule = RULE_LINUX_7_3, .no_hv = 1, .struct_size = KVMPPC_WIRE_SIZE, .backend_error = -ENOTTY},
 	{"power12", MAINLINE, .compat_capabilities = P9 | P10},
 	{"migrating", MAINLINE, .compat_capabilities = P9 | P10 | P11, .later_capabilities = P9 | P10},
+	{"migrated", MAINLINE, .compat_capabilities = P9 | P10},
 	{"no-operation", MAINLINE, .backend_error = -ENOTTY},
 	{"backend-refuses", MAINLINE, .backend_error = -EINVAL},
 	{"no-device", .open_error = -ENOENT},

@@ -10,24 +10,28 @@ import re
 import shutil
 import subprocess
 
+from kvmppc import remedies
 from kvmppc.errors import DevicePermissionError, KvmError
 from kvmppc.guest.advice import modes_text
-from kvmppc.host import Source, read_host
-from kvmppc.kvm import Kvm, capability_of
+from kvmppc.host import read_host
+from kvmppc.kvm import Cap, Kvm, capability_of
+from kvmppc.processors import Processor
+from kvmppc.values import Value, fill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal, NoReturn
+    from typing import Literal
 
     from kvmppc.caps import CompatCaps, Revision
     from kvmppc.host import Host
-    from kvmppc.processors import CpuMode, Processor
+    from kvmppc.kvm import Vm
 
     State = Literal["pass", "warn", "fail", "not asked"]
 
 STEPS = (
     "architecture",
     "platform",
+    "mmu",
     "module",
     "device",
     "permission",
@@ -44,7 +48,6 @@ _QEMU = "qemu-system-ppc64"
 _QEMU_ASKS = (11, 2)  # the first QEMU that asks the kernel which modes it grants
 _QEMU_SECONDS = 10
 _ADVISE = "Give guests a mode that is granted: kvmppc advise tells the words."
-_KERNEL = "Linux 7.3 and later can answer."
 
 # The step at which each call is made.
 _STEP_OF = {
@@ -56,7 +59,7 @@ _STEP_OF = {
 }
 
 
-class Step:
+class Step(Value):
     """One step, immutable.
 
     Attributes:
@@ -75,25 +78,21 @@ class Step:
     remedy: str | None
 
     def __init__(self, name: str, state: State, found: str, remedy: str | None = None) -> None:
-        fields = (("name", name), ("state", state), ("found", found), ("remedy", remedy))
-        for field, value in fields:
-            object.__setattr__(self, field, value)
+        fill(self, name=name, state=state, found=found, remedy=remedy)
 
     def to_dict(self) -> dict[str, str | None]:
         """The step as JSON has it."""
         return {name: getattr(self, name) for name in ("name", "state", "found", "remedy")}
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"Step is immutable: {name} cannot be set")
-
     def __repr__(self) -> str:
         return f"<kvmppc.doctor.Step {self.name} {self.state}>"
 
 
-def diagnose(device: str = "/dev/kvm") -> tuple[Step, ...]:
+def diagnose(device: str | None = "/dev/kvm") -> tuple[Step, ...]:
     """Goes through all STEPS on this host. Does not raise where a step fails.
 
-    On a simulated host, this machine's modules and its QEMU are not asked.
+    Without a device nothing is asked: the steps that need KVM or programs are "not asked", as
+    for a copy of another machine's files. On a simulated host, no program is asked.
 
     Raises:
         ValueError: the path has a null character.
@@ -102,20 +101,23 @@ def diagnose(device: str = "/dev/kvm") -> tuple[Step, ...]:
     steps = {"architecture": _architecture(host)}
     if host.is_power:
         questions = _Questions(host)
-        questions.ask(device)
+        if device is not None:
+            questions.ask(device)
         steps.update(questions.steps)
         steps["platform"] = _platform(host)
+        steps["mmu"] = _mmu(host)
         steps["processor"] = _processor(host, questions.caps)
-        steps["module"], steps["qemu"] = _surroundings(host)
+        steps["module"], steps["qemu"] = _surroundings(host, device)
     return tuple(steps.get(name) or Step(name, "not asked", "") for name in STEPS)
 
 
-def _surroundings(host: Host) -> tuple[Step, Step]:
-    """The module and QEMU, which a simulated host does not have and this machine's are not."""
+def _surroundings(host: Host, device: str | None) -> tuple[Step, Step]:
+    """The module and QEMU. A simulated host has no QEMU, and this machine's is not its."""
+    if device is None:
+        return check_module(host), Step("qemu", "not asked", "")
     if host.simulated is None:
-        return check_module(Source()), check_qemu()
-    found = "a simulated host has none"
-    return Step("module", "not asked", found), Step("qemu", "not asked", found)
+        return check_module(host), check_qemu()
+    return check_module(host), Step("qemu", "not asked", "a simulated host has none")
 
 
 def _architecture(host: Host) -> Step:
@@ -126,29 +128,42 @@ def _architecture(host: Host) -> Step:
 
 
 def _platform(host: Host) -> Step:
-    if host.platform == "powernv":
-        return Step(
-            "platform",
-            "warn",
-            "bare metal (PowerNV): guests are not nested, and the question does not arise",
-            "Nothing: guests here can be given what the processor itself can do.",
-        )
     if host.platform is None:
-        return Step("platform", "warn", "the device tree is of no platform that is known here")
-    names = {"powervm": "a partition of PowerVM", "kvm": "a guest of KVM or QEMU"}
+        found = "the device tree is of no platform known here"
+        if not host.has_tree:
+            found = "the device tree cannot be read (containers mask it)"
+        return Step("platform", "warn", found, "Run kvmppc doctor on the host itself.")
+    names = {
+        "powervm": "a partition of PowerVM",
+        "kvm": "a guest of KVM or QEMU",
+        "powernv": "bare metal (PowerNV): KVM gives guests what the processor can do",
+    }
     return Step("platform", "pass", names[host.platform])
 
 
-def check_module(files: Source) -> Step:
-    """Whether KVM's module for nested guests is there, by sysfs."""
-    if files.entries("/sys/module/kvm_hv"):
-        return Step("module", "pass", "kvm_hv is loaded")
-    return Step(
-        "module",
-        "fail",
-        "kvm_hv is not loaded",
-        "Load it: modprobe kvm_hv. Where that is refused, dmesg says why.",
-    )
+def _mmu(host: Host) -> Step:
+    """Whether the host's own mode and MMU are such that KVM can nest."""
+    found = "not told by /proc/cpuinfo" if host.mmu is None else host.mmu
+    unfit = remedies.unfit(host)
+    if unfit is None:
+        return Step("mmu", "not asked" if host.mmu is None else "pass", found)
+    return Step("mmu", "fail", *unfit)
+
+
+def check_module(host: Host) -> Step:
+    """Whether KVM's module for nested guests is there and told to nest, by sysfs."""
+    if not host.has_module("kvm_hv"):
+        found = "kvm_pr is loaded, not kvm_hv" if host.has_module("kvm_pr") else "not loaded"
+        return Step(
+            "module",
+            "fail",
+            f"kvm_hv: {found}",
+            "Load it: modprobe kvm_hv. Where that is refused, the hypervisor gives no nesting.",
+        )
+    found = "kvm_hv is loaded"
+    if host.platform != "powernv" and not host.is_nesting_on():
+        found += " with nested=N: nested API v1 and v2 cannot be told apart"
+    return Step("module", "pass", found)
 
 
 class _Questions:
@@ -169,7 +184,7 @@ class _Questions:
                 revision = kvm.get_revision()
                 self.capability(kvm, revision)
                 with kvm.create_vm() as vm:
-                    self.passed("vm", "a VM can be made")
+                    self.made(vm)
                     if revision is not None:
                         self.answered(vm.get_compat_caps())
         except KvmError as error:
@@ -185,10 +200,18 @@ class _Questions:
         if revision is not None:
             self.passed("capability", f"{found}: {revision}")
         elif self.host.platform == "powernv":
-            self.steps["capability"] = Step("capability", "warn", f"{found}, as on all bare metal")
+            self.passed("capability", f"{found}, as on all bare metal")
         else:
-            found += ": this kernel cannot be asked"
-            self.steps["capability"] = Step("capability", "fail", found, _KERNEL)
+            reason, remedy = remedies.cannot_ask(self.host)
+            found = f"{found}. {reason}"
+            self.steps["capability"] = Step("capability", "fail", found, remedy)
+
+    def made(self, vm: Vm) -> None:
+        """Tells of the VM, whose backend may be the one that can set no mode."""
+        if not vm.check_extension(Cap.PPC_GET_PVINFO):
+            self.passed("vm", "a VM can be made")
+            return
+        self.steps["vm"] = Step("vm", "fail", *remedies.PR)
 
     def answered(self, caps: CompatCaps) -> None:
         self.caps = caps
@@ -203,8 +226,9 @@ class _Questions:
             name = "permission"
         for earlier in STEPS[STEPS.index("device") : STEPS.index(name)]:
             self.steps.setdefault(earlier, Step(earlier, "pass", error.filename or ""))
-        found = f"{error.call}: {error.strerror} ({error.name}). {error.reason}"
-        self.steps[name] = Step(name, "fail", found, error.remedy or None)
+        reason, remedy = remedies.explain(error, self.host)
+        found = f"{error.call}: {error.strerror} ({error.name}). {reason}"
+        self.steps[name] = Step(name, "fail", found, remedy)
         if name == "vm" and self.steps["capability"].state == "fail":
             found = "0: KVM as it is here has nothing that could answer; see vm"
             self.steps["capability"] = Step("capability", "fail", found)
@@ -213,19 +237,33 @@ class _Questions:
 def _processor(host: Host, caps: CompatCaps | None) -> Step:
     """Whether the physical processor, which QEMU and libvirt go by, is what guests can be given."""
     physical, effective = host.cpu_physical, host.cpu_effective
-    found = f"physical {_label(physical)}, running in {_label(effective)} mode"
     if physical is None or effective is None:
-        return Step("processor", "warn", found, "See what /proc/cpuinfo says of cpu and revision.")
-    own = physical.mode
-    granted = own == effective if caps is None else own in caps.modes
-    if granted:
-        return Step("processor", "pass", found)
-    found += ": a guest that is given no mode asks for the physical processor, and fails"
-    return Step("processor", "warn", found, _ADVISE)
+        found = f"{host.words!a} in /proc/cpuinfo" if host.words else "not told by /proc/cpuinfo"
+        return Step("processor", "warn", found, "A newer kvmppc may know it.")
+    found = f"{physical.label}, running in {effective.label} mode"
+    ways = []
+    noted = None if host.stored_pvr is None else Processor.from_pvr(host.stored_pvr)
+    if noted is not None and noted != physical:
+        found += (
+            f"; /proc/cpuinfo still names a {noted.label}: the host was migrated since it started"
+        )
+        ways.append("Probe again after each migration: the answer is that of the new machine.")
+    if remedies.unfit(host) is not None:
+        return Step("processor", "warn", found, " ".join(ways) or None)
+    if host.is_compatible if caps is None else physical.mode not in caps.modes:
+        found += "; a guest that is given no mode may ask for the physical processor, and fail"
+        ways.append(_ADVISE)
+        if host.is_compatible:
+            ways.append(_OWN_MODE[host.platform] + " also ends this; restart it afterwards.")
+    return Step("processor", "warn" if ways else "pass", found, " ".join(ways) or None)
 
 
-def _label(name: CpuMode | Processor | None) -> str:
-    return "unknown" if name is None else name.label
+# How a host gets back to the mode of its own processor, by its platform.
+_OWN_MODE = {
+    "powervm": "The partition's processor compatibility mode on the HMC, set to default,",
+    "kvm": "Leaving max-cpu-compat out of the host's own QEMU",
+    None: "The host's processor compatibility mode, set to that of its processor,",
+}
 
 
 def check_qemu() -> Step:

@@ -35,6 +35,7 @@ API_VERSION = 12
 class Cap(enum.IntEnum):
     """Capabilities for ``check_extension``, by the kernel's names (linux/kvm.h)."""
 
+    PPC_GET_PVINFO = 57
     PPC_NESTED_HV = 160
     PPC_COMPAT_CAPS_PATCH_V4 = 249
     PPC_COMPAT_CAPS = 250

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from kvmppc.processors import GRANTABLE, Processor
+from kvmppc.processors import GRANTABLE, CpuMode, Processor, label_of
+from kvmppc.record import FIELDS, STATUSES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,17 +33,24 @@ def wants_color(stream: TextIO | None) -> bool:
 
 def report_text(report: HostReport, color: bool = False) -> str:
     """A report as a few aligned lines, each ending in a newline."""
-    kind = "" if report.platform is None else f", {_PLATFORMS[report.platform]}"
+    kind = (
+        "" if report.platform is None else f", {_PLATFORMS.get(report.platform, report.platform)}"
+    )
     host = f"{report.hostname} ({report.machine}, Linux {report.kernel}{kind})"
     lines = [("host", printable(host))]
     if report.cpu_physical or report.cpu_effective:
         lines.append(("processor", _processor(report)))
-    if report.source is None:
-        lines.append(("modes", f"no answer: {report.status}"))
-    else:
+    if report.status == "known":
         lines.append(("modes", _modes(report, color)))
+    else:
+        lines.append(("modes", f"no answer: {report.status}"))
+    if report.hint is not None:
+        lines.append(("hint", f"{report.hint}, the mode of the host itself"))
     if report.unknown_bits:
         lines.append(("unknown", f"{report.unknown_bits:#x}: bits of no mode known here"))
+    if report.later:
+        names = ", ".join(report.later)
+        lines.append(("later", printable(f"of kvmppc {report.version}, not known here: {names}")))
     lines.append(("found", printable(report.reason)))
     if report.remedy is not None:
         lines.append(("try", printable(report.remedy)))
@@ -52,9 +60,7 @@ def report_text(report: HostReport, color: bool = False) -> str:
 
 def _processor(report: HostReport) -> str:
     """Physical and effective side by side."""
-    physical = report.cpu_physical.label if report.cpu_physical else "unknown"
-    effective = report.cpu_effective.label if report.cpu_effective else "unknown"
-    return f"{physical}, running in {effective} mode"
+    return f"{label_of(report.cpu_physical)}, running in {label_of(report.cpu_effective)} mode"
 
 
 def _modes(report: HostReport, color: bool) -> str:
@@ -62,9 +68,8 @@ def _modes(report: HostReport, color: bool) -> str:
     if not report.modes:
         return "none that is known here"
     bold, plain = ("\x1b[1m", "\x1b[0m") if color else ("", "")
-    mark = "newest" if report.source == "kvm" else "hint"
     names = [str(mode) for mode in report.modes]
-    names[-1] = f"{bold}{names[-1]}{plain} ({mark})"
+    names[-1] = f"{bold}{names[-1]}{plain} (newest)"
     return "  ".join(names)
 
 
@@ -84,9 +89,11 @@ def report_shell(report: HostReport) -> str:
     # Not at the top: only this form needs it.
     from shlex import quote
 
+    # No key of a later version: it could be anything, and a shell is to evaluate its name.
+    record = report.to_dict()
     values = {
         name: " ".join(map(str, value)) if isinstance(value, list) else value
-        for name, value in report.to_dict().items()
+        for name, value in ((name, record[name]) for name in ("schema", *FIELDS))
     }
     return "".join(
         f"KVMPPC_{name.upper()}={quote('' if value is None else printable(str(value)))}\n"
@@ -94,7 +101,6 @@ def report_shell(report: HostReport) -> str:
     )
 
 
-_STATUSES = ("known", "hint", "unsupported", "unavailable", "error", "denied")
 _INFO = (
     "version",
     "hostname",
@@ -123,7 +129,7 @@ def report_metrics(report: HostReport) -> str:
     text += _metric(
         "kvmppc_status",
         "How asking ended: 1 for one status, 0 for the others.",
-        [({"status": status}, int(status == report.status)) for status in _STATUSES],
+        [({"status": status}, int(status == report.status)) for status in STATUSES],
     )
     text += _metric(
         "kvmppc_probe_timestamp_seconds",
@@ -141,9 +147,14 @@ def report_metrics(report: HostReport) -> str:
         text += _metric(
             "kvmppc_mode_granted",
             "Whether nested guests can be given the processor mode; missing if not known.",
-            [({"mode": str(mode)}, int(mode in report.modes)) for mode in GRANTABLE],
+            [({"mode": str(mode)}, int(mode in report.modes)) for mode in _columns(report.modes)],
         )
     return text
+
+
+def _columns(modes: Iterable[CpuMode]) -> list[CpuMode]:
+    """The modes to say yes or no to: those with a bit, and what bare metal has beyond them."""
+    return sorted({*GRANTABLE, *modes})
 
 
 def _metric(name: str, meaning: str, samples: Iterable[tuple[Mapping[str, object], int]]) -> str:
@@ -176,8 +187,8 @@ def report_nfd(report: HostReport) -> str:
     }
     if report.status == "known":
         labels["newest"] = report.newest
-        modes = dict.fromkeys((*GRANTABLE, *report.modes))
-        labels.update({f"mode.{mode}": str(mode in report.modes).lower() for mode in modes})
+        for mode in _columns(report.modes):
+            labels[f"mode.{mode}"] = str(mode in report.modes).lower()
     return "".join(
         f"kvmppc.{name}={_label_value(str(value))}\n"
         for name, value in labels.items()

@@ -151,6 +151,16 @@ GRANTABLE: tuple[CpuMode, ...] = tuple(mode for mode in MODES if mode.bit)
 _KNOWN_BITS = sum(mode.bit for mode in GRANTABLE)
 
 
+def own_mode(processor: str | None) -> CpuMode | None:
+    """The mode of a processor; None where it has no name, or one that is not known here."""
+    return processor.mode if isinstance(processor, Processor) else None
+
+
+def label_of(name: str | None) -> str:
+    """A processor or a mode for people; a name of a later version as it is."""
+    return "unknown" if name is None else getattr(name, "label", name)
+
+
 def modes_of(compat_capabilities: int) -> tuple[CpuMode, ...]:
     """The known modes of a mask, oldest first."""
     return tuple(mode for mode in GRANTABLE if compat_capabilities & mode.bit)

@@ -2,24 +2,29 @@
 
 Every key has a form that says how its value is written and what is accepted
 when it is read. Reading is strict: a record comes from another machine, and a
-wrong value must be named where it enters.
+wrong value must be named where it enters. What a later version of kvmppc has
+added, keys and names, is kept as it is and never makes a record wrong.
 """
 
 from __future__ import annotations
 
-import time
+import os
 
-from kvmppc.caps import REVISIONS, Revision
-from kvmppc.processors import GRANTABLE, PROCESSORS, CpuMode, Processor
+from kvmppc.processors import CpuMode, Processor, modes_of, unknown_bits_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from typing import Callable
 
     Convert = Callable[[object], object]
 
 SCHEMA = 1
+STATUSES = ("known", "hint", "unsupported", "unavailable", "error", "denied")
+
+# A name that a later version may have added: of a processor, a mode, a platform, a revision.
+_NAME_LENGTH = 40
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.+-_")
 
 
 class RecordError(ValueError):
@@ -59,37 +64,54 @@ def _read_number(value: object) -> int:
     return value
 
 
-def _read_time(value: object) -> str:
-    text = _read_text(value)
-    time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
-    if len(text) != len("2026-07-01T12:00:00Z") or not text.isascii():
+def _read_size(value: object) -> int:
+    number = _read_number(value)
+    if number <= 0 or number & (number - 1):
         raise ValueError
+    return number
+
+
+def _read_time(value: object) -> str:
+    # Not at the top: who writes a record needs no calendar.
+    from datetime import datetime
+
+    text = _read_text(value)
+    if len(text) != 20 or (text[4], text[7], text[10], text[19]) != ("-", "-", "T", "Z"):
+        raise ValueError
+    datetime.fromisoformat(text[:19])
     return text
 
 
-def _read_mode(value: object) -> CpuMode:
-    mode = CpuMode(_read_text(value))
-    if mode != value:
+def _read_name(value: object) -> str:
+    name = _read_text(value)
+    if not 0 < len(name) <= _NAME_LENGTH or not _NAME_CHARACTERS.issuperset(name):
         raise ValueError
-    return mode
+    return name
 
 
-def _read_processor(value: object) -> Processor:
-    processor = Processor(_read_text(value))
-    if processor != value:
-        raise ValueError
-    return processor
+def _read_mode(value: object) -> str:
+    name = _read_name(value)
+    try:
+        return CpuMode(name)
+    except ValueError:
+        return name
 
 
-def _read_revision(value: object) -> Revision:
-    return Revision(_read_text(value))
+def _read_processor(value: object) -> str:
+    name = _read_name(value)
+    try:
+        return Processor(name)
+    except ValueError:
+        return name
 
 
-def _read_modes(value: object) -> tuple[CpuMode, ...]:
+def _read_modes(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise TypeError
     modes = tuple(map(_read_mode, value))
-    if any(older >= newer for older, newer in zip(modes, modes[1:])):
+    known = [mode for mode in modes if isinstance(mode, CpuMode)]
+    # What a later version knows is newer than all that is known here.
+    if list(modes[: len(known)]) != sorted(set(known)) or len(set(modes)) < len(modes):
         raise ValueError
     return modes
 
@@ -103,8 +125,10 @@ def _hexadecimal(bits: int, written: str) -> _Form:
 
     def read(value: object) -> int:
         text = _read_text(value)
+        if not (text.startswith("0x") and text.isascii() and text.isalnum() and len(text) <= bits):
+            raise ValueError
         number = int(text, 16)
-        if not text.startswith("0x") or "_" in text or not 0 <= number < 1 << bits:
+        if not 0 <= number < 1 << bits:
             raise ValueError
         return number
 
@@ -122,8 +146,8 @@ def _one_of(*names: str) -> _Form:
 
 _TEXT = _Form("text", _read_text, _as_is)
 _NUMBER = _Form("a whole number", _read_number, _as_is)
-_MODE = _Form("one of " + ", ".join(GRANTABLE), _read_mode, str).or_null()
-_MODES = _Form("a list of modes, oldest first", _read_modes, _write_modes)
+_NAME = _Form("a name in small letters", _read_name, str).or_null()
+_MODE = _Form("a mode's name in small letters", _read_mode, str).or_null()
 
 _FORMS = {
     "version": _TEXT,
@@ -132,19 +156,24 @@ _FORMS = {
     "simulated": _TEXT.or_null(),
     "machine": _TEXT,
     "kernel": _TEXT,
-    "platform": _one_of("powervm", "kvm", "powernv").or_null(),
-    "cpu_physical": _Form("one of " + ", ".join(PROCESSORS), _read_processor, str).or_null(),
+    "platform": _NAME,
+    "cpu_physical": _Form("a processor's name in small letters", _read_processor, str).or_null(),
     "cpu_effective": _MODE,
     "pvr": _hexadecimal(32, "0x%08x").or_null(),
+    "cpu_version": _hexadecimal(32, "0x%08x").or_null(),
+    "mmu": _NAME,
+    "page_size": _Form("a number of bytes, a power of 2", _read_size, _as_is).or_null(),
+    "nested_api": _NUMBER.or_null(),
     "device": _TEXT,
     "api_version": _NUMBER.or_null(),
     "capability": _NUMBER.or_null(),
-    "revision": _Form(" or ".join(REVISIONS), _read_revision, str).or_null(),
-    "status": _one_of("known", "hint", "unsupported", "unavailable", "error", "denied"),
-    "source": _one_of("kvm", "device-tree").or_null(),
+    "revision": _NAME,
+    "status": _one_of(*STATUSES),
+    "source": _NAME,
     "compat_capabilities": _hexadecimal(64, "0x%016x").or_null(),
-    "modes": _MODES,
+    "modes": _Form("a list of modes, oldest first", _read_modes, _write_modes),
     "newest": _MODE,
+    "hint": _MODE,
     "unknown_bits": _hexadecimal(64, "%#x").or_null(),
     "errno": _TEXT.or_null(),
     "reason": _TEXT,
@@ -155,17 +184,28 @@ FIELDS = tuple(_FORMS)
 """The keys after ``schema``, in the order they are written."""
 
 
-def dump(fields: Mapping[str, object]) -> dict[str, object]:
-    """Turns a report's fields into what JSON has."""
+def schema_text() -> str:
+    """The record's JSON Schema, which is installed beside this module."""
+    path = os.path.join(os.path.dirname(__file__), "record.schema.json")
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def dump(fields: Mapping[str, object], later: Mapping[str, object]) -> dict[str, object]:
+    """Turns a report's fields into what JSON has, with what a later version had said."""
     record: dict[str, object] = {"schema": SCHEMA}
     for name, form in _FORMS.items():
         value = fields[name]
         record[name] = None if value is None else form.write(value)
+    record.update(later)
     return record
 
 
-def load(record: Mapping[str, object]) -> dict[str, object]:
-    """Turns what JSON has into a report's fields; keys that are not known are passed over.
+def load(record: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+    """Turns what JSON has into a report's fields, and what of it is of a later version.
+
+    The modes are derived from the mask by what is known here: a record made by a version
+    that knew fewer of them is right, and so is one by a version that knows more.
 
     Raises:
         RecordError: a key is missing or its value is not of its form, the values
@@ -180,7 +220,9 @@ def load(record: Mapping[str, object]) -> dict[str, object]:
         )
     fields = {name: _load_field(record, name, form) for name, form in _FORMS.items()}
     _check(fields)
-    return fields
+    later = {key: value for key, value in record.items() if key not in _FORMS and key != "schema"}
+    _derive(fields, later)
+    return fields, later
 
 
 def _load_field(record: Mapping[str, object], name: str, form: _Form) -> object:
@@ -204,23 +246,43 @@ def _short(value: object) -> str:
 
 
 def _check(fields: Mapping[str, object]) -> None:
-    """What one record says twice must agree.
-
-    The modes are not derived from the mask again: a record made by a version that
-    knew fewer modes is right, and has the other bits among the unknown.
-    """
+    """What one record says twice must agree."""
     modes = fields["modes"] if isinstance(fields["modes"], tuple) else ()
-    mask = fields["compat_capabilities"]
-    unknown = fields["unknown_bits"]
-    if fields["newest"] is not (modes[-1] if modes else None):
+    status, source = fields["status"], fields["source"]
+    mask, unknown = fields["compat_capabilities"], fields["unknown_bits"]
+    if fields["newest"] != (modes[-1] if modes else None):
         raise RecordError("newest is not the last of modes")
-    if (fields["status"] == "known") != (mask is not None) or (mask is None) != (unknown is None):
-        raise RecordError("status, compat_capabilities and unknown_bits do not fit each other")
+    if (source == "kvm") != (mask is not None) or (mask is None) != (unknown is None):
+        raise RecordError("source, compat_capabilities and unknown_bits do not fit each other")
+    if (modes and status != "known") or (source == "kvm" and status != "known"):
+        raise RecordError(f"status is {status}, and only a host whose status is known grants modes")
+    if (status == "hint") != (fields["hint"] is not None):
+        raise RecordError("status and hint do not fit each other")
     if isinstance(mask, int) and isinstance(unknown, int):
         _check_mask(mask, unknown, modes)
 
 
-def _check_mask(mask: int, unknown: int, modes: Iterable[CpuMode]) -> None:
-    granted = sum(mode.bit for mode in modes)
-    if granted & unknown or granted | unknown != mask:
+def _check_mask(mask: int, unknown: int, modes: tuple[str, ...]) -> None:
+    known = [mode for mode in modes if isinstance(mode, CpuMode)]
+    granted = sum(mode.bit for mode in known)
+    # The bits of names that are not known here are among those of the mask that are left.
+    rest = mask & ~granted & ~unknown
+    if (granted | unknown) & ~mask or granted & unknown or bool(rest) != (len(known) < len(modes)):
         raise RecordError("modes and unknown_bits together are not compat_capabilities")
+
+
+def _derive(fields: dict[str, object], later: dict[str, object]) -> None:
+    """Puts in place of a record's modes those that are known here, and keeps what it had."""
+    modes, mask = fields["modes"], fields["compat_capabilities"]
+    named = modes if isinstance(modes, tuple) else ()
+    known = tuple(mode for mode in named if isinstance(mode, CpuMode))
+    if len(known) < len(named):
+        later["modes"] = _write_modes(named)
+        later["newest"] = named[-1]
+    if isinstance(mask, int):
+        known = modes_of(mask)
+        if unknown_bits_of(mask) != fields["unknown_bits"] and "modes" in later:
+            later["unknown_bits"] = f"{fields['unknown_bits']:#x}"
+        fields["unknown_bits"] = unknown_bits_of(mask)
+    fields["modes"] = known
+    fields["newest"] = known[-1] if known else None

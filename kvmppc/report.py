@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+from kvmppc import remedies
 from kvmppc._version import __version__
-from kvmppc.caps import CompatCaps, Revision
 from kvmppc.errors import (
     ApiVersionError,
     DeviceNotFoundError,
@@ -19,23 +19,24 @@ from kvmppc.errors import (
 )
 from kvmppc.host import Host, read_host
 from kvmppc.kvm import API_VERSION, Cap, Kvm, capability_of
-from kvmppc.processors import CpuMode, Processor
+from kvmppc.processors import GRANTABLE, MODES, CpuMode
 from kvmppc.record import FIELDS, SCHEMA, RecordError, dump, load
+from kvmppc.values import Value, fill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Literal, NoReturn
+    from typing import Literal
+
+    from kvmppc.caps import CompatCaps
 
     Status = Literal["known", "hint", "unsupported", "unavailable", "error", "denied"]
-    SourceName = Literal["kvm", "device-tree"]
-
-_NOT_POWER = "Ask on an IBM Power host, or try a simulated one: kvmppc hosts lists them."
-_NEWER_KERNEL = "Linux 7.3 and later can answer."
 
 
-class HostReport:
+class HostReport(Value):
     """What one host said when it was asked, immutable. The attributes are the record's keys.
+
+    Names that only a later version of kvmppc knows, in a record that it made, are plain text.
 
     Attributes:
         version: the kvmppc that asked.
@@ -45,24 +46,30 @@ class HostReport:
         platform: "powervm", "kvm", "powernv", or None.
         cpu_physical, cpu_effective: the processor, and the mode the host itself runs in.
         pvr: the processor version register, 32 bits.
+        cpu_version: the device tree's logical processor version, 32 bits.
+        mmu: "radix" or "hash", None where the host does not say.
+        page_size: bytes of a page of the host's kernel.
+        nested_api: 1 or 2, the API by which the host nests guests; None where it cannot be told.
         device: the path that was asked.
         api_version: of KVM, 12; None where the device did not tell.
         capability: what KVM_CHECK_EXTENSION gave for the interface; None where not asked.
         revision: of the interface, None where the kernel speaks none.
-        status: "known" (the kernel answered), "hint" (the device tree did), "unsupported"
-            (the kernel has no such question), "unavailable" (KVM or its VMs are not there),
-            "error" (the kernel refused) or "denied" (no permission).
-        source: "kvm" or "device-tree", None where there is no answer.
+        status: "known" (the host told what it grants), "hint" (only its own mode is known),
+            "unsupported" (this host has no such question), "unavailable" (KVM or its VMs are
+            not there), "error" (the kernel refused) or "denied" (no permission).
+        source: what told: "kvm" (the kernel's answer), "processor" (bare metal, which gives guests
+            what the processor can do), for a hint "auxv", "cpuinfo" or "device-tree"; or None.
         compat_capabilities: the mask, 64 bits unsigned; None where the kernel did not answer.
-        modes: what can be given to nested guests, oldest first; under a hint the host's own mode.
+        modes: what is granted to guests, oldest first, and nothing else.
         newest: the last of them, or None.
+        hint: where the kernel cannot be asked, the mode that the host itself runs in: no grant.
         unknown_bits: the bits of the mask that stand for no known mode.
         errno: the symbol of the kernel's refusal ("ENOTTY"), or None.
         reason: what was found, a sentence.
         remedy: what to try, or None.
     """
 
-    __slots__ = FIELDS
+    __slots__ = (*FIELDS, "_later")
 
     version: str
     hostname: str
@@ -71,46 +78,81 @@ class HostReport:
     machine: str
     kernel: str
     platform: str | None
-    cpu_physical: Processor | None
-    cpu_effective: CpuMode | None
+    cpu_physical: str | None
+    cpu_effective: str | None
     pvr: int | None
+    cpu_version: int | None
+    mmu: str | None
+    page_size: int | None
+    nested_api: int | None
     device: str
     api_version: int | None
     capability: int | None
-    revision: Revision | None
+    revision: str | None
     status: Status
-    source: SourceName | None
+    source: str | None
     compat_capabilities: int | None
     modes: tuple[CpuMode, ...]
     newest: CpuMode | None
+    hint: str | None
     unknown_bits: int | None
     errno: str | None
     reason: str
     remedy: str | None
+    _later: str
 
-    def __init__(self, fields: Mapping[str, object]) -> None:
-        for name in FIELDS:
-            object.__setattr__(self, name, fields[name])
+    def __init__(
+        self, fields: Mapping[str, object], later: Mapping[str, object] | None = None
+    ) -> None:
+        # As text, so that it cannot be changed and has a hash.
+        fill(
+            self, _later=_written(later) if later else "", **{name: fields[name] for name in FIELDS}
+        )
 
     @property
     def schema(self) -> int:
         """The record's version; 1."""
         return SCHEMA
 
+    @property
+    def later(self) -> dict[str, object]:
+        """What a later version of kvmppc said in this record that is not known here, by key."""
+        if not self._later:
+            return {}
+        import json
+
+        found: dict[str, object] = json.loads(self._later)
+        return found
+
+    def grants(self, mode: str) -> bool | None:
+        """Whether a mode is granted: True, False, or None where it cannot be told.
+
+        It cannot be told of a host that is not "known", and of a mode that may be among bits
+        that are not known here. Raises ValueError where there is no mode of this name.
+        """
+        wanted = CpuMode(mode)
+        if self.status != "known" or (
+            self.unknown_bits and not wanted.bit and wanted > GRANTABLE[-1]
+        ):
+            return None
+        return wanted in self.modes
+
+    def same_answer(self, other: HostReport) -> bool:
+        """Whether two reports say the same but for time and hostname."""
+        return _answer(self) == _answer(other)
+
     def to_dict(self) -> dict[str, object]:
         """The record as JSON knows it: numbers of 32 and 64 bits as "0x..." text, modes by name."""
-        return dump({name: getattr(self, name) for name in FIELDS})
+        return dump({name: getattr(self, name) for name in FIELDS}, self.later)
 
     def to_json(self) -> str:
         """The record as one line of JSON."""
-        import json
-
-        return json.dumps(self.to_dict())
+        return _written(self.to_dict())
 
     @classmethod
     def from_dict(cls, record: Mapping[str, object]) -> HostReport:
         """Reads a record. Raises RecordError where it is not one, and says what was expected."""
-        return cls(load(record))
+        return cls(*load(record))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> HostReport:
@@ -125,23 +167,21 @@ class HostReport:
             raise RecordError("a record is a JSON object")
         return cls.from_dict(record)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, HostReport):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in FIELDS)
-
-    def __hash__(self) -> int:
-        return hash(tuple(getattr(self, name) for name in FIELDS))
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"HostReport is immutable: {name} cannot be set")
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return HostReport, ({name: getattr(self, name) for name in FIELDS},)
-
     def __repr__(self) -> str:
         newest = "" if self.newest is None else f" newest={self.newest}"
         return f"<kvmppc.HostReport {self.hostname} {self.status}{newest}>"
+
+
+def _written(value: Mapping[str, object]) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+def _answer(report: HostReport) -> dict[str, object]:
+    record = report.to_dict()
+    del record["time"], record["hostname"]
+    return record
 
 
 def probe(device: str | os.PathLike[str] = "/dev/kvm") -> HostReport:
@@ -162,22 +202,17 @@ def probe(device: str | os.PathLike[str] = "/dev/kvm") -> HostReport:
             finding.ask(kvm)
     except KvmError as error:
         finding.refused(error)
-    return HostReport(
-        {
-            "version": __version__,
-            "hostname": host.hostname,
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "simulated": host.simulated,
-            "machine": host.machine,
-            "kernel": host.kernel,
-            "platform": host.platform,
-            "cpu_physical": host.cpu_physical,
-            "cpu_effective": host.cpu_effective,
-            "pvr": host.pvr,
-            "device": path,
-            **finding.fields,
-        }
-    )
+    return finding.report(path)
+
+
+def describe() -> HostReport:
+    """What this host's files tell, in a report, without asking KVM.
+
+    For a copy of another machine's files (kvmppc probe --sysroot).
+    """
+    finding = _Finding(read_host())
+    finding.not_asked()
+    return finding.report("/dev/kvm")
 
 
 class _Finding:
@@ -185,57 +220,65 @@ class _Finding:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.fields: dict[str, object] = dict.fromkeys(
-            (
-                "api_version",
-                "capability",
-                "revision",
-                "source",
-                "compat_capabilities",
-                "newest",
-                "unknown_bits",
-                "errno",
-                "remedy",
-            )
+        self.fields: dict[str, object] = {**dict.fromkeys(FIELDS), "modes": ()}
+
+    def report(self, device: str) -> HostReport:
+        """The report, with what is known of the host."""
+        host = self.host
+        return HostReport(
+            {
+                **self.fields,
+                **{name: getattr(host, name) for name in _FACTS},
+                "version": __version__,
+                "hostname": host.hostname,
+                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "device": device,
+            }
         )
-        self.fields["modes"] = ()
 
     def ask(self, kvm: Kvm) -> None:
         """Asks KVM, one question after the other. Raises the KvmError that ends it."""
         self.fields["api_version"] = API_VERSION  # else there would be no handle
         revision = kvm.get_revision()
-        cap = capability_of(revision)
         self.fields["revision"] = revision
-        self.fields["capability"] = kvm.check_extension(cap)
-        if revision is not None:
-            with kvm.create_vm() as vm:
-                self.answered(vm.get_compat_caps(), kvm.check_extension(Cap.PPC_NESTED_HV) != 0)
-        elif not self.host.is_power:
+        self.fields["capability"] = kvm.check_extension(capability_of(revision))
+        if not self.host.is_power:
             self.unsupported(
                 f"This is {self.host.machine}: only KVM on IBM Power has processor modes to grant.",
-                _NOT_POWER,
+                remedies.NOT_POWER,
             )
-        elif self.host.platform == "powernv":
-            self.unsupported(
-                "This is bare metal (PowerNV): guests are not nested, the question does not arise.",
-                "Nothing: guests here can be given what the processor itself can do.",
-            )
-        else:
-            # An old kernel makes VMs; one without nesting does not, and create_vm tells so.
-            kvm.create_vm().close()
-            self.hint()
+            return
+        with kvm.create_vm() as vm:
+            if revision is not None:
+                self.nested(kvm)
+                self.answered(vm.get_compat_caps())
+            elif vm.check_extension(Cap.PPC_GET_PVINFO):
+                self.unsupported(*remedies.PR)
+            elif self.host.platform == "powernv":
+                self.bare_metal()
+            else:
+                self.nested(kvm)
+                self.hint()
 
-    def answered(self, caps: CompatCaps, nested_v1: bool) -> None:
+    def nested(self, kvm: Kvm) -> None:
+        """Tells API v1 and v2 apart, where that can be done.
+
+        Under v1 the capability is 1, unless kvm_hv was told not to nest; under v2 it is 0.
+        """
+        if kvm.check_extension(Cap.PPC_NESTED_HV):
+            self.fields["nested_api"] = 1
+        elif self.host.is_nesting_on():
+            self.fields["nested_api"] = 2
+
+    def answered(self, caps: CompatCaps) -> None:
         """The kernel answered."""
+        how = _SOURCES[self.fields["nested_api"]]
+        reason = f"The kernel answered: {how}."
         if not caps.modes:
             reason = "The kernel answered, and grants no mode that is known here."
-        elif nested_v1:
-            reason = (
-                "The kernel answered: derived from the device tree (nested API v1), "
-                "not validated by the hypervisor."
-            )
-        else:
-            reason = "The kernel answered: negotiated with the hypervisor (nested API v2)."
+        mode = self.host.cpu_effective
+        if mode is not None and not mode.bit:
+            reason += f" The interface has no bit for the host's own mode, {mode.label}."
         self.fields.update(
             status="known",
             source="kvm",
@@ -246,27 +289,58 @@ class _Finding:
             reason=reason,
         )
 
-    def hint(self) -> None:
-        """The kernel cannot be asked; the device tree knows the mode the host itself runs in."""
-        version = self.host.cpu_version
-        mode = None if version is None else CpuMode.from_cpu_version(version)
-        if mode is None:
+    def bare_metal(self) -> None:
+        """Nobody grants anything on bare metal: KVM gives guests what the processor can do."""
+        processor = self.host.cpu_physical
+        modes = tuple(
+            mode
+            for mode in MODES
+            if processor is not None and GRANTABLE[0] <= mode <= processor.mode
+        )
+        if not modes:
             self.unsupported(
-                "This kernel cannot be asked, and the device tree names no mode known here.",
-                _NEWER_KERNEL,
+                f"Bare metal with a processor before {GRANTABLE[0].label}, or one not known here"
+                f" ({self.host.words!a}).",
+                None,
             )
             return
         self.fields.update(
-            status="hint",
-            source="device-tree",
-            modes=(mode,),
-            newest=mode,
-            reason=f"This kernel cannot be asked; the host itself runs in {mode} mode, "
-            "says its device tree: a hint, not a grant.",
-            remedy=_NEWER_KERNEL,
+            status="known",
+            source="processor",
+            modes=modes,
+            newest=modes[-1],
+            reason="Bare metal: KVM gives guests the mode of the processor and earlier ones, "
+            f"from {modes[0].label} on.",
         )
 
-    def unsupported(self, reason: str, remedy: str) -> None:
+    def hint(self) -> None:
+        """The kernel cannot be asked; which mode the host itself runs in is known."""
+        reason, remedy = remedies.cannot_ask(self.host)
+        mode = self.host.cpu_effective
+        if mode is None:
+            self.unsupported(f"{reason}, and {self.no_mode()}.", remedy)
+            return
+        self.fields.update(
+            status="hint",
+            source=self.host.effective_from,
+            hint=mode,
+            reason=f"{reason}; the host itself runs in {mode.label} mode: a hint, not a grant.",
+            remedy=remedy,
+        )
+
+    def no_mode(self) -> str:
+        """Why the host's own mode is not known."""
+        if self.host.words:
+            return f"the host's processor, {self.host.words!a}, has no mode known here"
+        if not self.host.has_tree:
+            return "the device tree cannot be read (containers mask it)"
+        return "the device tree names no mode known here"
+
+    def not_asked(self) -> None:
+        """Nobody was asked: the host's files tell its own mode, if anything."""
+        self.unsupported("KVM was not asked: these are the files of another machine.", None)
+
+    def unsupported(self, reason: str, remedy: str | None) -> None:
         """The question is not one for this host, without an error."""
         self.fields.update(status="unsupported", reason=reason, remedy=remedy)
 
@@ -275,16 +349,27 @@ class _Finding:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
         if isinstance(error, ApiVersionError):
             self.fields["api_version"] = error.api_version
-        remedy = error.remedy
+        reason, remedy = remedies.explain(error, self.host)
         if status == "unavailable" and not self.host.is_power:
-            remedy = f"This is {self.host.machine}. {_NOT_POWER}"
+            remedy = f"This is {self.host.machine}. {remedies.NOT_POWER}"
         self.fields.update(
             status=status,
             errno=None if isinstance(error, ProtocolError) else error.name,
-            reason=f"{error.call}: {error.reason}",
-            remedy=remedy or None,
+            reason=f"{error.call}: {reason}",
+            remedy=remedy,
         )
 
+
+# The fields that the host's files tell.
+_FACTS = FIELDS[FIELDS.index("simulated") : FIELDS.index("nested_api")]
+
+# Where the kernel has its answer from, by the API that the host nests by.
+_SOURCES: dict[object, str] = {
+    1: "derived from the device tree (nested API v1), not validated by the hypervisor",
+    2: "negotiated with the hypervisor (nested API v2)",
+    None: "by nested API v1 or v2, which cannot be told apart here (kvm_hv's parameter nested is "
+    "not Y)",
+}
 
 # The first kind that fits; KvmError fits all that is left.
 _STATUS: tuple[tuple[type[KvmError], Status], ...] = (

@@ -17,25 +17,33 @@ import contextlib
 from kvmppc import kvm
 from kvmppc._simhost import lib
 from kvmppc.host import Source, use_source
+from kvmppc.processors import CpuMode, Processor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Processors by their name in /proc/cpuinfo: the revision there, and the device tree's cpu-version.
-# All as real kernels show them under QEMU.
-_REVISION = {
-    "POWER9": "2.2 (pvr 004e 1202)",
-    "POWER10": "2.0 (pvr 0080 1200)",
-    "Power11": "18.0 (pvr 0082 1200)",
-    "Power12": "2.0 (pvr 0083 1200)",
-}
-_CPU_VERSION = {
-    "POWER8": 0x0F000004,
-    "POWER9": 0x0F000005,
-    "POWER10": 0x0F000006,
-    "Power11": 0x0F000007,
-    "Power12": 0x0F000008,
+# The lower half of the PVR, as the processors have it under QEMU; 0x1200 where it is not here.
+_REVISIONS = {"power9": 0x1202}
+
+_PLATFORMS = {
+    # What /proc/cpuinfo has at its end, and the files of the device tree's root.
+    "kvm": ("pSeries", "CHRP IBM pSeries (emulated by qemu)", {"compatible": b"qemu,pseries\0"}),
+    "powervm": (
+        "pSeries",
+        "CHRP IBM,9080-HEU",
+        {
+            "compatible": b"IBM,9080-HEU\0",
+            "ibm,partition-name": b"lpar1\0",
+            "ibm,powervm-partition": b"\0\0\0\1",
+            "hmc-managed?": b"",
+        },
+    ),
+    "powernv": (
+        "PowerNV",
+        "PowerNV IBM PowerNV (emulated by qemu)",
+        {"compatible": b"qemu,powernv10\0ibm,powernv\0"},
+    ),
 }
 
 
@@ -47,7 +55,7 @@ class SimulatedHost:
         summary: what is particular about it, a line.
     """
 
-    __slots__ = ("_files", "_kernel", "name", "summary")
+    __slots__ = ("_source", "name", "summary")
 
     def __init__(
         self,
@@ -55,68 +63,112 @@ class SimulatedHost:
         summary: str,
         physical: str,
         effective: str | None = None,
+        *,
         platform: str = "kvm",
         kernel: str = "7.3.0",
+        stored: str | None = None,
+        pages: int = 65536,
+        mmu: str = "Radix",
+        module: str = "kvm_hv",
+        nested: bool = True,
+        masked: bool = False,
     ) -> None:
         self.name = name
         self.summary = summary
-        self._kernel = kernel
-        self._files = _files(physical, effective or physical, platform)
+        processor = Processor(physical)
+        mode = processor.mode if effective is None else CpuMode(effective)
+        noted = processor if stored is None else Processor(stored)
+        files = {"/proc/cpuinfo": _cpuinfo(noted, mode, platform, mmu)}
+        if not masked:
+            files.update(_tree(processor, mode, platform))
+        if module:
+            files[f"/sys/module/{module}/refcnt"] = b"0\n"
+        if module == "kvm_hv":
+            files["/sys/module/kvm_hv/parameters/nested"] = b"Y\n" if nested else b"N\n"
+        auxv = (str(mode), str(processor.mode), _pvr(processor))
+        self._source = _SimulatedSource(files, (name, kernel, "ppc64le"), auxv, pages)
 
     def source(self) -> Source:
         """Where the host's facts are read."""
-        return _SimulatedSource(self._files, (self.name, self._kernel, "ppc64le"), self.name)
+        return self._source
 
     def __repr__(self) -> str:
         return f"<kvmppc.testing.SimulatedHost {self.name}>"
 
 
 class _SimulatedSource(Source):
-    """Files in memory, by path."""
+    """Files in memory, by path, and what the processor tells without one."""
 
-    def __init__(self, files: dict[str, bytes], uname: tuple[str, str, str], name: str) -> None:
-        super().__init__(uname=uname, simulated=name)
+    def __init__(
+        self,
+        files: dict[str, bytes],
+        uname: tuple[str, str, str],
+        auxv: tuple[str, str, int],
+        pages: int,
+    ) -> None:
+        super().__init__(uname=uname, simulated=uname[0])
         self._files = files
+        self._auxv = auxv
+        self._pages = pages
 
-    def read(self, path: str) -> bytes | None:
-        return self._files.get(path)
+    def read(self, path: str, limit: int = 4096) -> bytes | None:
+        data = self._files.get(path)
+        return None if data is None else data[:limit]
 
     def entries(self, path: str) -> list[str]:
         inside = (name[len(path) + 1 :] for name in self._files if name.startswith(path + "/"))
         return sorted({name.split("/")[0] for name in inside})
 
+    def processor(self) -> tuple[str | None, str | None, int | None]:
+        return self._auxv
 
-def _files(physical: str, effective: str, platform: str) -> dict[str, bytes]:
-    """The files that tell what a host is, with the contents that real hosts have there."""
-    bare = platform == "powernv"
+    def page_size(self) -> int | None:
+        return self._pages
+
+    def permissions(self, path: str) -> tuple[int, str, str] | None:
+        return (0o020660, "root", "kvm") if path == "/dev/kvm" else None
+
+    def is_root(self) -> bool:
+        return False
+
+
+def _pvr(processor: Processor) -> int:
+    return processor.pvr << 16 | _REVISIONS.get(processor, 0x1200)
+
+
+def _cpuinfo(processor: Processor, mode: CpuMode, platform: str, mmu: str) -> bytes:
+    """/proc/cpuinfo as powerpc's show_cpuinfo() writes it."""
+    name, machine, _ = _PLATFORMS[platform]
+    # The kernel masks the revision of these processors, and not that of Power11.
+    lower = _pvr(processor) & 0xFFFF
+    major = lower >> 8 if processor == "power11" else lower >> 8 & 0xF
+    return (
+        "processor\t: 0\n"
+        f"cpu\t\t: {mode.label}{'' if platform == 'powernv' else ' (architected)'}, "
+        "altivec supported\n"
+        "clock\t\t: 1000.000000MHz\n"
+        f"revision\t: {major}.{lower & 0xFF} (pvr {processor.pvr:04x} {lower:04x})\n\n"
+        "timebase\t: 512000000\n"
+        f"platform\t: {name}\n"
+        f"model\t\t: {machine.partition(' ')[2]}\n"
+        f"machine\t\t: {machine}\n"
+        f"MMU\t\t: {mmu}\n"
+    ).encode()
+
+
+def _tree(processor: Processor, mode: CpuMode, platform: str) -> dict[str, bytes]:
+    """The files of the device tree that tell what a host is."""
     tree = "/proc/device-tree"
-    files = {
-        "/proc/cpuinfo": (
-            "processor\t: 0\n"
-            f"cpu\t\t: {effective}{'' if bare else ' (architected)'}, altivec supported\n"
-            "clock\t\t: 1000.000000MHz\n"
-            f"revision\t: {_REVISION[physical]}\n\n"
-            "timebase\t: 512000000\n"
-            f"platform\t: {'PowerNV' if bare else 'pSeries'}\n"
-        ).encode()
-    }
-    if bare:
-        files[f"{tree}/compatible"] = b"qemu,powernv10\0ibm,powernv\0"
-    elif platform == "powervm":
-        files[f"{tree}/compatible"] = b"IBM,9080-HEU\0"
-        files[f"{tree}/ibm,partition-name"] = b"lpar1\0"
-        files[f"{tree}/hmc-managed?"] = b""
-    else:
-        files[f"{tree}/compatible"] = b"qemu,pseries\0"
+    files = {f"{tree}/{name}": data for name, data in _PLATFORMS[platform][2].items()}
     # Bare metal has the raw PVR there, which names no mode.
-    version = 0x00801200 if bare else _CPU_VERSION[effective]
-    files[f"{tree}/cpus/PowerPC,{physical.upper()}@0/cpu-version"] = version.to_bytes(4, "big")
+    version = _pvr(processor) if platform == "powernv" else mode.cpu_version
+    files[f"{tree}/cpus/PowerPC,{processor.label}@0/cpu-version"] = version.to_bytes(4, "big")
     return files
 
 
 _HOSTS = (
     SimulatedHost("power9", "Power9, nested API v1", "POWER9"),
-    SimulatedHost("power10", "Power10, nested API v1", "POWER10"),
+    SimulatedHost("power10", "Power10, nested API v1, 4 KiB pages", "POWER10", pages=4096),
     SimulatedHost("power11", "Power11, nested API v1", "Power11"),
     SimulatedHost("power11-v2", "Power11, nested API v2", "Power11"),
     SimulatedHost(
@@ -140,23 +192,34 @@ _HOSTS = (
     SimulatedHost("powernv10", "Power10, bare metal", "POWER10", platform="powernv"),
     SimulatedHost(
         "linux-6.12",
-        "Power10 with a kernel that has no such ioctl; the device tree gives a hint",
+        "Power10 with 4 KiB pages and a kernel that has no such ioctl: a hint only",
         "POWER10",
         kernel="6.12.0",
+        pages=4096,
     ),
     SimulatedHost(
         "no-nesting",
         "Power10 whose hypervisor gives no nesting: /dev/kvm opens, no VM can be made",
         "POWER10",
+        module="kvm",
     ),
     SimulatedHost(
         "power8-mode",
         "Power10 in POWER8 mode, where nothing can be nested: no VM can be made",
         "POWER10",
         "POWER8",
+        mmu="Hash",
+        module="kvm",
     ),
-    SimulatedHost("nested-off", "Power10, nested API v1, kvm_hv loaded with nested=N", "POWER10"),
-    SimulatedHost("kvm-pr", "Power10 with kvm_pr, which makes VMs but grants no modes", "POWER10"),
+    SimulatedHost(
+        "nested-off", "Power10, nested API v1, kvm_hv loaded with nested=N", "POWER10", nested=False
+    ),
+    SimulatedHost(
+        "kvm-pr",
+        "Power10 with kvm_pr, which makes VMs but grants no modes",
+        "POWER10",
+        module="kvm_pr",
+    ),
     SimulatedHost(
         "power12",
         "Power12, which has no bit of its own: it grants Power9 and Power10",
@@ -168,6 +231,13 @@ _HOSTS = (
         "Power11",
     ),
     SimulatedHost(
+        "migrated",
+        "Power11 in POWER10 mode, to which the host was migrated from a Power10",
+        "Power11",
+        "POWER10",
+        stored="POWER10",
+    ),
+    SimulatedHost(
         "no-operation",
         "Power10, a kernel that has the capability but a backend that has no answer: ENOTTY",
         "POWER10",
@@ -177,8 +247,13 @@ _HOSTS = (
         "Power10, a kernel whose backend cannot get the answer: EINVAL",
         "POWER10",
     ),
-    SimulatedHost("no-device", "Power10 without /dev/kvm", "POWER10"),
-    SimulatedHost("container", "Power10, a container that /dev/kvm is not passed to", "POWER10"),
+    SimulatedHost("no-device", "Power10 without /dev/kvm", "POWER10", module=""),
+    SimulatedHost(
+        "container",
+        "Power10, a container: /dev/kvm is not passed to it, the device tree masked",
+        "POWER10",
+        masked=True,
+    ),
     SimulatedHost("no-permission", "Power10, /dev/kvm closed to this user", "POWER10"),
     SimulatedHost("patch-v4", "Power10, the earlier interface as posted", "POWER10"),
     SimulatedHost("patch-v4-strict", "Power10, the earlier interface as reviewed", "POWER10"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from kvmppc.commands import UsageError, nearest
+from kvmppc.host import Source, use_source
+from kvmppc.output import printable
 from kvmppc.processors import GRANTABLE, CpuMode
 from kvmppc.record import RecordError
-from kvmppc.report import HostReport, probe
+from kvmppc.report import HostReport, describe, probe
 from kvmppc.streams import standard_input
 
 TYPE_CHECKING = False
@@ -31,6 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sysroot(parser: argparse.ArgumentParser) -> None:
+    """Adds --sysroot, for commands that have something to say of a host's files alone."""
+    parser.add_argument(
+        "--sysroot",
+        metavar="DIR",
+        help="read the files of another machine, as in a sosreport or a chroot, and ask no KVM",
+    )
+
+
 def _device(path: str) -> str:
     from argparse import ArgumentTypeError
 
@@ -41,6 +54,13 @@ def _device(path: str) -> str:
 
 def on_host(arguments: argparse.Namespace | SimpleNamespace) -> AbstractContextManager[object]:
     """The host to be on while asking: this one, or the simulated one that was named."""
+    sysroot = getattr(arguments, "sysroot", None)
+    if sysroot is not None:
+        if arguments.simulate is not None or arguments.device != DEVICE:
+            raise UsageError("--sysroot asks no host: leave --simulate and --device out")
+        if not os.path.isdir(sysroot):
+            raise UsageError(f"{printable(sysroot)}: no such folder")
+        return _Files(sysroot)
     if arguments.simulate is None:
         from contextlib import nullcontext
 
@@ -55,11 +75,24 @@ def on_host(arguments: argparse.Namespace | SimpleNamespace) -> AbstractContextM
     return simulated_host(arguments.simulate)
 
 
+class _Files:
+    """Makes read_host() read a copy of another machine's files, for a ``with`` block."""
+
+    def __init__(self, folder: str) -> None:
+        self._source = Source(os.path.abspath(folder))
+
+    def __enter__(self) -> None:
+        self._source = use_source(self._source)
+
+    def __exit__(self, *_: object) -> None:
+        use_source(self._source)
+
+
 def ask(arguments: argparse.Namespace | SimpleNamespace) -> HostReport:
-    """Asks the host."""
-    if arguments.simulate is None:
-        return probe(arguments.device)
+    """Asks the host; of another machine's files, tells what they say."""
     with on_host(arguments):
+        if getattr(arguments, "sysroot", None) is not None:
+            return describe()
         return probe(arguments.device)
 
 

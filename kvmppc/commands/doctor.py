@@ -35,6 +35,7 @@ exit codes:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Says which words the command takes."""
     parser.add_argument("--json", action="store_true", help="print the steps as one line of JSON")
+    asking.add_sysroot(parser)
     asking.add_arguments(parser)
 
 
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Goes through the steps and prints them."""
     with asking.on_host(arguments):
         host = read_host()
-        steps = diagnose(arguments.device)
+        steps = diagnose(None if arguments.sysroot is not None else arguments.device)
     if arguments.json:
         import json
 

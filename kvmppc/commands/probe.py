@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from kvmppc import streams
 from kvmppc.commands import asking
 from kvmppc.output import report_metrics, report_nfd, report_shell, report_text, wants_color
+from kvmppc.record import schema_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,13 @@ exit codes:
 def _plain(form: str) -> SimpleNamespace:
     """What the parser makes of words that name a form and nothing else."""
     return SimpleNamespace(
-        format=form, output=None, exit_zero=False, device=asking.DEVICE, simulate=None
+        format=form,
+        output=None,
+        exit_zero=False,
+        device=asking.DEVICE,
+        simulate=None,
+        sysroot=None,
+        schema=False,
     )
 
 
@@ -73,11 +80,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="exit with 0 whatever the host said: the record tells",
     )
+    parser.add_argument(
+        "--schema", action="store_true", help="print the record's JSON Schema, and ask no host"
+    )
+    asking.add_sysroot(parser)
     asking.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace | SimpleNamespace) -> int:
     """Asks and prints."""
+    if arguments.schema:
+        streams.answer(schema_text())
+        return 0
     report = asking.ask(arguments)
     text = _text(report, arguments.format, color=arguments.output is None)
     if arguments.output in (None, "-"):

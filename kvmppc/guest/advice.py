@@ -55,14 +55,17 @@ def choose_mode(
     """
     mode = None if wanted is None else CpuMode(wanted)
     _require_answer(report, accept_hint)
-    if mode is None:
-        mode = report.newest
-    if mode is None or mode not in report.modes:
+    granted = report.modes
+    if isinstance(report.hint, CpuMode):
+        granted = (report.hint,)
+    if mode is None and granted:
+        mode = granted[-1]
+    if mode is None or mode not in granted:
         what = "any mode known here" if mode is None else str(mode)
         raise NotGrantedError(
             f"{report.hostname} does not grant {what}; it grants {granted_text(report)}.",
             mode,
-            report.modes,
+            granted,
         )
     return mode
 
@@ -79,8 +82,9 @@ def _require_answer(report: HostReport, accept_hint: bool) -> None:
 
 def granted_text(report: HostReport) -> str:
     """The modes of a report in a sentence, a hint marked."""
-    hint = " (a hint)" if report.status == "hint" else ""
-    return modes_text(report.modes, report.unknown_bits or 0) + hint
+    if report.hint is not None:
+        return f"{report.hint} (a hint)"
+    return modes_text(report.modes, report.unknown_bits or 0)
 
 
 def modes_text(modes: tuple[CpuMode, ...], unknown_bits: int) -> str:

@@ -14,7 +14,7 @@ again where the model names it, and refused where it does not.
 from __future__ import annotations
 
 from kvmppc.guest.advice import granted_text
-from kvmppc.processors import CpuMode
+from kvmppc.processors import CpuMode, own_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _processor_named(model: str, report: HostReport) -> Verdict:
     mode = _mode_or_none(model)
     if mode is None:
         return Verdict("unknown", f"{asked}, which is not known here.")
-    if report.cpu_physical is None or report.cpu_physical.mode == mode:
+    if own_mode(report.cpu_physical) in (mode, None):
         return _physical(asked, mode, report)
     physical = f"KVM presents none but the physical one, {report.cpu_physical}."
     return _no(f"{asked}. {physical}", mode, report)
@@ -147,7 +147,7 @@ def _physical(asked: str, mode: CpuMode | None, report: HostReport) -> Verdict:
     if physical is None:
         return Verdict("unknown", f"{asked}. The host's processor is not known.")
     asked = f"{asked}. Before QEMU 11.2 that is the physical processor, {physical}."
-    if physical.mode in report.modes:
+    if own_mode(physical) in report.modes:
         return Verdict("yes", f"{asked} {_grants(report)}")
     return _no(asked, mode, report)
 
@@ -161,7 +161,7 @@ def _grants(report: HostReport) -> str:
     own = report.cpu_effective
     itself = (
         f", itself in {own} mode,"
-        if own and report.cpu_physical and own != report.cpu_physical.mode
+        if own and report.cpu_physical and own != own_mode(report.cpu_physical)
         else ""
     )
     return f"Host {report.hostname}{itself} grants {granted_text(report)}."

@@ -69,7 +69,7 @@ def test_a_hint_grants_no_other_mode_than_its_own():
         kvmppc.choose_mode(report_of("linux-6.12"), "power9", accept_hint=True)
 
 
-@pytest.mark.parametrize("name", ["no-device", "no-permission", "powernv10", "patch-v4-short"])
+@pytest.mark.parametrize("name", ["no-device", "no-permission", "patch-v4-short"])
 def test_where_there_is_no_answer_there_is_no_advice(name):
     report = report_of(name)
     with pytest.raises(NoAnswerError) as caught:

@@ -80,7 +80,6 @@ def test_a_mode_that_is_not_granted_exits_1_and_lists_what_is(capsys):
     [
         ("linux-6.12", 3),
         ("no-device", 3),
-        ("powernv10", 3),
         ("patch-v4-short", 3),
         ("no-permission", 4),
     ],

@@ -9,7 +9,7 @@ import pytest
 import kvmppc.doctor
 from kvmppc.cli import main
 from kvmppc.doctor import STEPS, check_module, check_qemu, diagnose
-from kvmppc.host import Source
+from kvmppc.host import Host, Source
 from kvmppc.testing import simulated_host, simulated_hosts
 
 NO_VM = {"capability": "fail", "vm": "fail", "ioctl": "not asked"}
@@ -26,15 +26,16 @@ TROUBLE = {
     "power11-as-power10": {"processor": "warn"},
     "power11-as-power9": {"processor": "warn"},
     "powervm-power11": {},
-    "powernv10": {"platform": "warn", "capability": "warn", "ioctl": "not asked"},
+    "powernv10": {"ioctl": "not asked"},
     "linux-6.12": {"capability": "fail", "ioctl": "not asked"},
-    "no-nesting": NO_VM,
-    "power8-mode": {**NO_VM, "processor": "warn"},
+    "no-nesting": {**NO_VM, "module": "fail"},
+    "power8-mode": {**NO_VM, "module": "fail", "mmu": "fail", "processor": "warn"},
     "nested-off": {},
-    "kvm-pr": {"capability": "fail", "ioctl": "not asked"},
+    "kvm-pr": {"module": "fail", "capability": "fail", "vm": "fail", "ioctl": "not asked"},
     "power12": {"processor": "warn"},
     "migrating": {},
-    "no-device": NO_DEVICE,
+    "migrated": {"processor": "warn"},
+    "no-device": {**NO_DEVICE, "module": "fail"},
     "container": NO_DEVICE,
     "no-permission": {
         "permission": "fail",
@@ -63,7 +64,7 @@ def test_every_simulated_host_is_told_here():
 @pytest.mark.parametrize("name", TROUBLE)
 def test_the_step_that_is_wrong_is_the_one_that_is_told(name):
     states = {step.name: step.state for step in steps_of(name).values()}
-    expected = {"module": "not asked", "qemu": "not asked", **TROUBLE[name]}
+    expected = {"qemu": "not asked", **TROUBLE[name]}
     assert {step: state for step, state in states.items() if state != "pass"} == expected
     assert tuple(states) == STEPS
 
@@ -101,7 +102,7 @@ def test_a_processor_that_is_not_granted_is_told_whatever_mode_the_host_runs_in(
     monkeypatch.setattr(kvmppc.doctor, "read_host", lambda: host)
     step = steps_of("power9")["processor"]
     assert step.state == "warn"
-    assert step.found.startswith("physical Power11, running in Power11 mode: ")
+    assert step.found.startswith("Power11, running in Power11 mode; ")
 
 
 def test_a_step_is_immutable():
@@ -131,10 +132,50 @@ def test_a_folder_is_no_device(monkeypatch):
 # The module.
 
 
+def module_step(folder):
+    return check_module(Host(Source(str(folder), ("node", "7.3", "ppc64le"))))
+
+
 def test_the_module_is_found_in_sysfs(tmp_path):
-    assert check_module(Source(str(tmp_path))).state == "fail"
+    assert module_step(tmp_path).state == "fail"
+    (tmp_path / "sys/module/kvm_pr/parameters").mkdir(parents=True)
+    assert module_step(tmp_path).found == "kvm_hv: kvm_pr is loaded, not kvm_hv"
     (tmp_path / "sys/module/kvm_hv/parameters").mkdir(parents=True)
-    assert check_module(Source(str(tmp_path))).state == "pass"
+    assert module_step(tmp_path).state == "pass"
+    assert "nested=N" in module_step(tmp_path).found
+    (tmp_path / "sys/module/kvm_hv/parameters/nested").write_text("Y\n")
+    assert module_step(tmp_path).found == "kvm_hv is loaded"
+
+
+# The host's own mode.
+
+
+def test_a_host_in_an_older_mode_is_told_both_ways_out():
+    remedy = steps_of("power11-as-power10")["processor"].remedy
+    assert "kvmppc advise" in remedy
+    assert "max-cpu-compat" in remedy
+
+
+def test_a_host_in_power8_mode_is_told_so_and_not_given_advice_for_guests():
+    steps = steps_of("power8-mode")
+    assert "POWER8 mode" in steps["mmu"].found
+    assert "processor compatibility mode" in steps["mmu"].remedy
+    assert steps["processor"].remedy is None
+
+
+def test_a_host_that_was_migrated_is_told_so():
+    step = steps_of("migrated")["processor"]
+    assert step.found.startswith("Power11, running in POWER10 mode; /proc/cpuinfo still names")
+    assert step.remedy.startswith("Probe again after each migration")
+
+
+def test_a_device_tree_that_cannot_be_read_and_one_of_no_known_platform_are_two_things(tmp_path):
+    def platform_step(folder):
+        return kvmppc.doctor._platform(Host(Source(str(folder), ("node", "7.3", "ppc64le"))))
+
+    assert "containers mask it" in platform_step(tmp_path).found
+    (tmp_path / "proc/device-tree/compatible").mkdir(parents=True)
+    assert "no platform known here" in platform_step(tmp_path).found
 
 
 # QEMU.

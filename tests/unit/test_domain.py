@@ -261,7 +261,7 @@ def test_without_an_architecture_the_domain_is_for_the_hosts():
     assert verdict(xml(os_type="<type>hvm</type>")).answer == "no"
 
 
-@pytest.mark.parametrize("host", ["linux-6.12", "no-device", "no-permission", "powernv10"])
+@pytest.mark.parametrize("host", ["linux-6.12", "no-device", "no-permission"])
 def test_a_host_without_an_answer_cannot_tell_not_even_by_a_hint(host):
     found = verdict(xml("<cpu mode='host-model'><model>power10</model></cpu>"), report_of(host))
     assert found.answer == "unknown"

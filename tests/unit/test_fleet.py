@@ -42,7 +42,12 @@ def granting(*modes):
 
 def silent(status, reason="asked in vain"):
     """The answer of a host that cannot tell."""
-    return Answer.of(HostReport.from_dict({**HINT, "status": status, "reason": reason}))
+    hint = HINT["hint"] if status == "hint" else None
+    return Answer.of(
+        HostReport.from_dict(
+            {**HINT, "status": status, "hint": hint, "source": None, "reason": reason}
+        )
+    )
 
 
 ANSWERS = [

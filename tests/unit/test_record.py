@@ -1,20 +1,24 @@
 """The record: what is written is read back, what is not a record is named."""
 
+import copy
 import json
+import pickle
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import kvmppc
 from kvmppc import HostReport, RecordError
-from kvmppc.record import FIELDS
+from kvmppc.output import report_text
+from kvmppc.record import FIELDS, schema_text
 from kvmppc.testing import simulated_host, simulated_hosts
 
 KEYS = (
     "schema version hostname time simulated machine kernel platform cpu_physical cpu_effective "
-    "pvr device api_version capability revision status source compat_capabilities modes newest "
-    "unknown_bits errno reason remedy"
+    "pvr cpu_version mmu page_size nested_api device api_version capability revision status source "
+    "compat_capabilities modes newest hint unknown_bits errno reason remedy"
 ).split()
 NAMES = [host.name for host in simulated_hosts()]
 
@@ -59,15 +63,27 @@ def test_a_missing_key_is_named(name):
     [
         ("time", "yesterday", "a time in UTC"),
         ("time", "2026-13-01T00:00:00Z", "a time in UTC"),
-        ("platform", "aws", "one of powervm, kvm, powernv, or null"),
-        ("cpu_physical", "POWER10", "one of power7, power7+, power8e"),
+        ("platform", "A W S", "a name in small letters"),
+        ("platform", "x" * 41, "a name in small letters"),
+        ("cpu_physical", "POWER10", "a processor's name in small letters"),
+        ("cpu_effective", "power\x1b[31m", "a mode's name in small letters"),
+        ("mmu", "", "a name in small letters"),
+        ("page_size", 0, "a power of 2"),
+        ("page_size", 4097, "a power of 2"),
+        ("page_size", "4096", "a power of 2"),
+        ("nested_api", "1", "a whole number"),
         ("pvr", "0x100000000", "a number of 32 bits"),
         ("pvr", 8524288, "a number of 32 bits"),
         ("api_version", True, "a whole number"),
         ("api_version", 12.0, "a whole number"),
-        ("revision", "linux-7.4", "linux-7.3 or patch-v4"),
+        ("revision", "Linux 7.3", "a name in small letters"),
         ("status", None, "one of known"),
-        ("source", "guess", "one of kvm, device-tree, or null"),
+        ("source", 1, "a name in small letters"),
+        ("time", "2026-W01-1T00:00:00Z", "a time in UTC"),
+        ("time", "2026-02-30T00:00:00Z", "a time in UTC"),
+        ("time", "2026-07-01T12:00:00+", "a time in UTC"),
+        ("pvr", "0x ", "a number of 32 bits"),
+        ("pvr", "0x\u0661", "a number of 32 bits"),
         ("compat_capabilities", "0x-1", "a number of 64 bits"),
         ("compat_capabilities", "-0x1", "a number of 64 bits"),
         ("compat_capabilities", "0x1_0", "a number of 64 bits"),
@@ -106,6 +122,12 @@ def test_another_schema_is_told_not_guessed(schema):
         {"compat_capabilities": "0x4000000000000000"},
         {"compat_capabilities": "0x6000000000000001"},
         {"status": "hint"},
+        {"status": "denied"},
+        {"source": "processor"},
+        {"source": None},
+        {"hint": "power10"},
+        {"modes": ["power9", "power10", "power10"]},
+        {"modes": ["power9", "power10", "power13"], "newest": "power13"},
     ],
 )
 def test_a_record_that_contradicts_itself_is_refused(change):
@@ -113,15 +135,94 @@ def test_a_record_that_contradicts_itself_is_refused(change):
         HostReport.from_dict({**record_of("power10"), **change})
 
 
-def test_a_record_of_a_version_that_knew_fewer_modes_is_right():
-    record = record_of("power11")
-    record.update(modes=["power9", "power10"], newest="power10", unknown_bits="0x1000000000000000")
-    assert HostReport.from_dict(record).newest == "power10"
+def later(**changes):
+    """A record of a Power11 as a later version may write it, which knows bit 4 as power13."""
+    return {
+        **record_of("power11"),
+        "version": "9.0",
+        "compat_capabilities": "0x7800000000000000",
+        "modes": ["power9", "power10", "power11", "power13"],
+        "newest": "power13",
+        **changes,
+    }
 
 
-def test_keys_that_are_not_known_are_passed_over():
-    report = HostReport.from_dict({**record_of("power10"), "rack": "7"})
-    assert "rack" not in report.to_dict()
+def test_modes_are_derived_from_the_mask_by_what_this_version_knows():
+    report = HostReport.from_dict(later())
+    assert report.modes == ("power9", "power10", "power11")
+    assert (report.newest, report.unknown_bits) == ("power11", 1 << 59)
+    older = record_of("power11")
+    older.update(modes=["power9"], newest="power9", unknown_bits="0x3000000000000000")
+    assert HostReport.from_dict(older).modes == ("power9", "power10", "power11")
+    assert HostReport.from_dict(older).unknown_bits == 0
+
+
+def test_what_a_later_version_says_is_kept_by_name():
+    record = later(rack="7", cpu_physical="power13", cpu_effective="power13", platform="powerx")
+    report = HostReport.from_dict(record)
+    assert report.later["rack"] == "7"
+    assert report.later["newest"] == "power13"
+    assert (report.cpu_physical, report.cpu_effective) == ("power13", "power13")
+    assert report.to_dict() == record
+    assert HostReport.from_json(report.to_json()) == report
+    assert hash(HostReport.from_json(report.to_json())) == hash(report)
+    assert "power13" not in report_text(report).partition("modes")[2].partition("later")[0]
+    assert "of kvmppc 9.0, not known here: rack, modes, newest" in report_text(report)
+
+
+def test_what_a_later_version_says_costs_no_host_its_place_under_a_hint_or_on_bare_metal():
+    hint = {**record_of("linux-6.12"), "hint": "power13", "cpu_effective": "power13"}
+    assert HostReport.from_dict(hint).hint == "power13"
+    bare = {**record_of("powernv10"), "modes": ["power9", "power13"], "newest": "power13"}
+    assert HostReport.from_dict(bare).modes == ("power9",)
+    assert HostReport.from_dict(bare).to_dict() == bare
+
+
+def test_a_grant_is_told_apart_from_a_hint_and_from_what_nobody_knows():
+    def grants(record, mode):
+        return HostReport.from_dict(record).grants(mode)
+
+    assert grants(record_of("power10"), "POWER10") is True
+    assert grants(record_of("power10"), "power11") is False
+    assert grants(record_of("power10"), "power8") is False
+    assert grants(record_of("powernv10"), "power9") is True
+    assert grants(record_of("powernv10"), "power11") is False
+    assert grants(record_of("linux-6.12"), "power10") is None
+    assert grants(record_of("no-permission"), "power10") is None
+    assert grants(record_of("future"), "power12") is None
+    assert grants(record_of("power11"), "power12") is False
+    with pytest.raises(ValueError, match="banana"):
+        grants(record_of("power10"), "banana")
+
+
+def test_the_same_answer_leaves_time_and_hostname_out():
+    record = record_of("power10")
+    report = HostReport.from_dict(record)
+    other = HostReport.from_dict({**record, "hostname": "x", "time": "2026-01-01T00:00:00Z"})
+    assert report.same_answer(other)
+    assert not report.same_answer(HostReport.from_dict({**record, "kernel": "7.4"}))
+
+
+VALIDATOR = jsonschema.Draft202012Validator(json.loads(schema_text()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_schema_accepts_every_simulated_host(name):
+    VALIDATOR.validate(record_of(name))
+
+
+def test_the_schema_has_the_keys_in_their_order_and_accepts_later_ones():
+    jsonschema.Draft202012Validator.check_schema(VALIDATOR.schema)
+    assert list(VALIDATOR.schema["properties"]) == VALIDATOR.schema["required"] == KEYS
+    VALIDATOR.validate(later(rack="7"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"modes": None}, {"status": "maybe"}, {"hint": "power10"}, {"source": None}, {"pvr": 1}],
+)
+def test_the_schema_refuses_what_is_no_record(change):
+    assert not VALIDATOR.is_valid({**record_of("power10"), **change})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", "null", "[" * 100_000, b"\xff", "NaN"])
@@ -149,10 +250,17 @@ def test_any_change_to_a_record_is_read_or_refused_never_a_crash(change):
 BASE = record_of("power11-as-power10")
 
 
+def test_a_report_can_be_copied_and_pickled():
+    report = HostReport.from_dict(later(rack="7"))
+    assert pickle.loads(pickle.dumps(report)) == copy.deepcopy(report) == report
+
+
 def test_a_report_cannot_be_changed():
     report = HostReport.from_dict(BASE)
     with pytest.raises(AttributeError, match="immutable"):
         report.status = "known"  # type: ignore[misc]
+    with pytest.raises(AttributeError, match="immutable"):
+        del report.status
 
 
 def test_a_report_shows_host_status_and_newest_mode():

@@ -98,8 +98,8 @@ BAD = {
     "another schema": (line("x", schema=2), "FILE:2: schema is 2, and this version reads 1"),
     "no record": (b"{}\n", "FILE:2: schema is missing: this is no record of kvmppc probe --json"),
     "a wrong value": (
-        line("x", newest="power13"),
-        "FILE:2: newest is 'power13', expected one of power9",
+        line("x", newest="Power 13"),
+        "FILE:2: newest is 'Power 13', expected a mode's name",
     ),
     "a contradiction": (line("x", newest="power9"), "FILE:2: newest is not the last of modes"),
     "no object": (b"7\n", "FILE:2: not an object; expected a record of kvmppc probe --json"),
