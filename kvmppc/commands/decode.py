@@ -1,105 +1,70 @@
-"""kvmppc decode: explains a number of the interface, on any machine."""
+"""kvmppc decode: explains the numbers and names of the interface, on any machine."""
 
 from __future__ import annotations
 
 from kvmppc.commands import UsageError
-from kvmppc.processors import CpuMode, Processor, modes_of, unknown_bits_of
+from kvmppc.commands.findings import findings
+from kvmppc.processors import CpuMode, Processor, modes_of, own_mode, unknown_bits_of
 from kvmppc.streams import answer, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from kvmppc.commands.findings import Finding
+
 DESCRIPTION = """\
 Explains a compat_capabilities mask (0x6000000000000000), a device tree's cpu-version
-(0x0f000006) or a processor's PVR (0x00801200, or "0080 1200" as in /proc/cpuinfo).
+(0x0f000006), a processor's PVR (0x00801200, or "0080 1200" as in /proc/cpuinfo), or the name
+of a processor or a mode. Takes several of them, and whole lines: of a log, of /proc/cpuinfo,
+of lsprop, xxd or od.
 """
 EPILOG = """\
-Decimal and hexadecimal numbers are taken. One of digits alone is tried as both.
+A number of digits alone is tried as decimal and as hexadecimal, and one of 8 digits in either
+byte order.
 
 exit codes:
-  0  the number is known
-  1  the number is not known; what it could be is printed
-  2  this is not a number of up to 64 bits
+  0  something is known
+  1  nothing is known; what the numbers could be is printed
+  2  there is no number of up to 64 bits, and no name that is known
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Says which words the command takes."""
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
-    parser.add_argument("value", nargs="+", metavar="VALUE", help="one number")
+    parser.add_argument("value", nargs="+", metavar="VALUE", help="a number, a name or a line")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints what is known of the number, else what it could be."""
+    """Prints what is known of each finding, else what the numbers could be."""
     text = " ".join(arguments.value)
-    numbers = [number for number in _numbers(text) if number < 1 << 64]
-    if not numbers:
-        raise UsageError(f"{text[:60]!a} is not a number of up to 64 bits")
-    known = [lines for number in numbers for lines in [_known(number)] if lines]
+    found = findings(text)
+    if not found:
+        raise UsageError(f"{text[:60]!a} has no number of up to 64 bits and no name known here")
+    known = [meaning for one in found for meaning in [_meaning(one)] if meaning]
     if arguments.json:
-        answer(_json(numbers))
+        import json
+
+        answer(json.dumps({"schema": 1, "meanings": known}) + "\n")
         return 0 if known else 1
-    lines = [line for group in known or map(_unknown, numbers) for line in group]
+    lines = [line for meaning in known for line in _lines(meaning)]
+    if not known:
+        numbers = [number for one in found if not isinstance(one, str) for number in one]
+        lines = [line for number in numbers for line in _unknown(number)]
     say("".join(f"{line}\n" for line in lines))
     return 0 if known else 1
 
 
-def _numbers(text: str) -> list[int]:
-    """The numbers that a text can mean: one, or two for digits without a base, or none."""
-    words = text.split("pvr")[-1].strip(" ()").split()
-    if len(words) == 2 and all(len(word) == 4 for word in words):
-        # As /proc/cpuinfo writes a PVR: "0080 1200".
-        return _parsed("".join(words), 16)
-    if len(words) != 1:
-        return []
-    word = words[0]
-    if word.lower().startswith("0x"):
-        return _parsed(word[2:], 16)
-    return list(dict.fromkeys(_parsed(word, 10) + _parsed(word, 16)))
+def _meaning(finding: Finding) -> dict[str, object] | None:
+    """What a finding means, as JSON has it; of a number's readings the first that is known."""
+    if isinstance(finding, str):
+        return _meaning_of_name(finding)
+    meanings = map(_meaning_of_number, finding)
+    return next((meaning for meaning in meanings if meaning is not None), None)
 
 
-def _parsed(digits: str, base: int) -> list[int]:
-    allowed = "0123456789abcdef"[:base]
-    if not digits or len(digits) > 64 or not set(digits.lower()) <= set(allowed):
-        return []
-    return [int(digits, base)]
-
-
-def _known(number: int) -> list[str]:
-    """What a number means, in lines; none where it is not known."""
-    if number == 0 or modes_of(number):
-        return _mask(number)
-    if number >= 1 << 32:
-        return []
-    mode = CpuMode.from_cpu_version(number)
-    if mode is not None:
-        return [
-            f"{number:#010x}: a cpu-version (logical PVR)",
-            f"  {mode.label} mode, {str(mode)!r} for QEMU and libvirt",
-        ]
-    processor = Processor.from_pvr(number)
-    if processor is not None:
-        # As powerpc's show_cpuinfo() tells these processors' revision.
-        major, minor = number >> 8 & 0xF, number & 0xFF
-        return [
-            f"{number:#010x}: a PVR",
-            f"  the processor is a {processor.label}, revision {major}.{minor}",
-            f"  {number >> 16:#06x} names the processor, {number & 0xFFFF:#06x} its version",
-        ]
-    return []
-
-
-def _json(numbers: list[int]) -> str:
-    """What is known of the numbers, as one line of JSON; no meaning where nothing is."""
-    import json
-
-    meanings = [meaning for number in numbers for meaning in [_meaning(number)] if meaning]
-    return json.dumps({"schema": 1, "meanings": meanings}) + "\n"
-
-
-def _meaning(number: int) -> dict[str, object] | None:
-    """What a number means, as JSON has it; as _known() has it for people."""
+def _meaning_of_number(number: int) -> dict[str, object] | None:
     mode, processor = CpuMode.from_cpu_version(number), Processor.from_pvr(number)
     if number == 0 or modes_of(number):
         return {
@@ -111,10 +76,66 @@ def _meaning(number: int) -> dict[str, object] | None:
     if mode is not None:
         return {"kind": "cpu-version", "value": f"{number:#010x}", "mode": mode}
     if processor is not None:
+        # As powerpc's show_cpuinfo() tells these processors' revision.
         revision = f"{number >> 8 & 0xF}.{number & 0xFF}"
         value = f"{number:#010x}"
         return {"kind": "pvr", "value": value, "processor": processor, "revision": revision}
     return None
+
+
+def _meaning_of_name(word: str) -> dict[str, object]:
+    """Both that a name is of: "power10" is a processor and a mode, "power8nvl" a processor."""
+    try:
+        processor: Processor | None = Processor(word)
+    except ValueError:
+        processor = None
+    mode = own_mode(processor) or CpuMode(word)
+    return {
+        "kind": "name",
+        "value": word,
+        "processor": processor,
+        "pvr": None if processor is None else f"{processor.pvr << 16:#010x}",
+        "mode": mode,
+        "cpu_version": f"{mode.cpu_version:#010x}",
+        "bit": f"{mode.bit:#018x}" if mode.bit else None,
+    }
+
+
+def _lines(meaning: dict[str, object]) -> list[str]:
+    """A meaning for people."""
+    value = meaning["value"]
+    if meaning["kind"] == "compat_capabilities":
+        return _mask(int(str(value), 16))
+    if meaning["kind"] == "cpu-version":
+        mode = CpuMode(str(meaning["mode"]))
+        return [
+            f"{value}: a cpu-version (logical PVR)",
+            f"  {mode.label} mode, {str(mode)!r} for QEMU and libvirt{_no_bit(mode)}",
+        ]
+    if meaning["kind"] == "pvr":
+        processor, number = Processor(str(meaning["processor"])), int(str(value), 16)
+        return [
+            f"{value}: a PVR",
+            f"  the processor is a {processor.label}, revision {meaning['revision']}",
+            f"  {number >> 16:#06x} names the processor, {number & 0xFFFF:#06x} its version",
+        ]
+    return _name(str(value), CpuMode(str(meaning["mode"])), meaning["pvr"])
+
+
+def _name(word: str, mode: CpuMode, pvr: object) -> list[str]:
+    lines = [f"{word}: a processor, whose own mode is {mode.label}" if pvr else f"{word}: a mode"]
+    if pvr:
+        lines.append(f"  PVR {str(pvr)[:6]}....")
+    lines.append(f"  cpu-version {mode.cpu_version:#010x}")
+    if mode.bit:
+        lines.append(f"  bit {64 - mode.bit.bit_length()} of compat_capabilities, {mode.bit:#018x}")
+    else:
+        lines.append("  no bit in this interface")
+    return lines
+
+
+def _no_bit(mode: CpuMode) -> str:
+    return "" if mode.bit else "; no bit in this interface"
 
 
 def _mask(number: int) -> list[str]:

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvmppc import GRANTABLE
+from kvmppc import GRANTABLE, MODES, PROCESSORS, CpuMode
 from kvmppc.cli import main
 from kvmppc.commands import decode as command
+from kvmppc.commands.findings import findings
 
 
 def decode(capsys, *words):
@@ -137,22 +138,69 @@ def test_zero_is_a_mask_that_grants_nothing(capsys):
         "٣",
         "0x1ffffffffffffffff",
         "9" * 5000,
-        "0082 12000",
-        "1 2",
+        "pvr 0082 12000",
         "\x1b[31m",
+        "banana",
     ],
 )
-def test_what_is_no_number_of_64_bits_exits_2(word, capsys):
+def test_what_has_no_number_and_no_name_exits_2(word, capsys):
     assert main(["decode", "--", word]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "is not a number of up to 64 bits" in err
+    assert "has no number of up to 64 bits and no name known here" in err
     assert err.rstrip("\n").isprintable()
+
+
+# Lines as people have them before them.
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        (
+            "Hardware name: IBM,9080-HEX POWER10 (raw) 0x800200 0xf000006 of:IBM,FW1060.00 "
+            "(NH1060_012) hv:phyp pSeries",
+            ["POWER10", "0x00800200", "0x0f000006"],
+        ),
+        ("revision\t: 2.0 (pvr 0082 0200)", ["0x00820200"]),
+        ("cpu\t\t: POWER8E (raw), altivec supported", ["POWER8E"]),
+        ("cpu-version      0f000006 (251658246)", ["0x0f000006"]),
+        ("\t\t 0f000006 (251658246)", ["0x0f000006"]),
+        ("00000000: 0f00 0006                                ....", ["0x0f000006"]),
+        ("00000000: 0f000006  ....", ["0x0f000006"]),
+        ("0000000 0600000f", ["0x0f000006"]),
+        ("0000000 0f000006\n0000004", ["0x0f000006"]),
+        ("0000000 000f 0600\n0000004", ["0x0f000006"]),
+        ("0000000 0f 00 00 06", ["0x0f000006"]),
+        ("0600000f", ["0x0f000006"]),
+        ("0x6000000000000000 0x0f000006 0082 1200", [
+            "0x6000000000000000", "0x0f000006", "0x00821200",
+        ]),
+        ("-machine pseries,max-cpu-compat=power10 -cpu POWER10_v2.0", ["power10", "POWER10_v2.0"]),
+    ],
+)  # fmt: skip
+def test_a_line_is_taken_as_people_have_it(line, values, capsys):
+    code, (found,) = decode(capsys, "--json", line)
+    assert code == 0
+    assert [meaning["value"] for meaning in json.loads(found)["meanings"]] == values
+
+
+@pytest.mark.parametrize("name", [*PROCESSORS, *MODES])
+def test_every_name_of_the_table_is_explained(name, capsys):
+    code, lines = decode(capsys, name.upper())
+    assert code == 0
+    mode = name if isinstance(name, CpuMode) else name.mode
+    assert f"  cpu-version {mode.cpu_version:#010x}" in lines
+    assert ("  no bit in this interface" in lines) == (not mode.bit)
+
+
+def test_a_mode_without_a_bit_is_said_to_have_none_by_its_number_too(capsys):
+    _, lines = decode(capsys, "0x0f000008")
+    assert lines[1] == "  Power12 mode, 'power12' for QEMU and libvirt; no bit in this interface"
 
 
 @given(st.integers(0, 2**64 - 1))
 def test_every_number_of_64_bits_gets_an_answer_that_loses_no_bit(number):
-    lines = command._known(number) or command._unknown(number)
+    meaning = command._meaning((number,))
+    lines = command._lines(meaning) if meaning else command._unknown(number)
     first = int(lines[0].partition(":")[0], 16)
     assert first == number
     if "mask" in lines[0] and number:
@@ -167,7 +215,10 @@ def test_every_known_mode_has_all_three_numbers(mode, capsys):
         assert str(mode) in lines[1]
 
 
-@given(st.text(max_size=20))
+@given(st.text() | st.text("0123456789abcdefx :\n") | st.text("power9_v+. ,()"))
 def test_any_text_is_read_without_a_traceback(text):
-    for number in command._numbers(text):
-        assert number >= 0
+    for finding in findings(text):
+        if isinstance(finding, str):
+            assert command._meaning(finding)
+        else:
+            assert all(0 <= number < 1 << 64 for number in finding)
