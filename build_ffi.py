@@ -1,7 +1,8 @@
-"""The two compiled modules, described to cffi from the headers that the C compiler reads.
+"""The compiled modules, described to cffi from the headers that the C compiler reads.
 
-kvmppc._native is the shim on the real kernel. kvmppc._simhost is the same shim
-on a simulated one, and is loaded only by kvmppc.testing.
+kvmppc._native is the shim on the real kernel, and kvmppc._fast the two questions
+that keep the GIL. kvmppc._simhost is the same shim on a simulated kernel, and is
+loaded only by kvmppc.testing.
 """
 
 from pathlib import Path
@@ -37,23 +38,41 @@ def declarations(header: str) -> str:
     return text.split("/* cdef begins */")[1].split("/* cdef ends */")[0]
 
 
-def module(name: str, source: str, *headers: str) -> FFI:
-    """Describes one extension module: its name, its kernel's C file, and the headers it shows."""
+def included(*headers: str) -> str:
+    """The C that includes these."""
+    return "\n".join(f'#include "{header}"' for header in headers)
+
+
+def module(
+    name: str, headers: str, sources: str, start: str = "", base: "FFI | None" = None
+) -> FFI:
+    """Describes one extension module.
+
+    Its name; the headers it shows; the files that are compiled beside cffi's own code; what that
+    code begins with, if not with these headers; and the module whose names it has too.
+    """
     ffi = FFI()
-    for header in headers:
+    if base is None:
+        ffi.cdef(CONSTANTS)
+    else:
+        ffi.include(base)
+    for header in headers.split():
         ffi.cdef(declarations(header))
-    ffi.cdef(CONSTANTS)
     ffi.set_source(
         name,
-        "\n".join(f'#include "{header}"' for header in ("kvm_uapi.h", *headers)),
-        sources=[f"csrc/{source}", "csrc/bench.c"],
+        included(*(start or f"kvm_uapi.h {headers}").split()),
+        sources=[f"csrc/{source}" for source in sources.split()],
         include_dirs=["csrc"],
         depends=sorted(f"csrc/{path.name}" for path in (HERE / "csrc").iterdir()),
-        # The same files make the same modules in every folder.
-        extra_compile_args=["-fvisibility=hidden", f"-fdebug-prefix-map={HERE.resolve()}=."],
+        extra_compile_args=["-fvisibility=hidden"],
     )
     return ffi
 
 
-native = module("kvmppc._native", "kvmppc.c", "kvmppc.h", "bench.h")
-simhost = module("kvmppc._simhost", "simhost.c", "kvmppc.h", "bench.h", "simhost.h")
+native = module("kvmppc._native", "kvmppc.h handle.h bench.h", "kvmppc.c handle.c bench.c")
+fast = module("kvmppc._fast", "fast.h", "", start="fast.c bench.h", base=native)
+simhost = module(
+    "kvmppc._simhost",
+    "kvmppc.h handle.h fast.h bench.h simhost.h",
+    "simhost.c handle.c fast.c bench.c",
+)

@@ -94,7 +94,9 @@ def index_page() -> str:
 
 
 check_python_tools()
-modules: dict[str, Any] = {"cffi_modules": ["build_ffi.py:native", "build_ffi.py:simhost"]}
+modules: dict[str, Any] = {
+    "cffi_modules": [f"build_ffi.py:{name}" for name in ("native", "fast", "simhost")]
+}
 tag = {"py_limited_api": "cp39"} if limited else {}
 if pure:
     modules = {}

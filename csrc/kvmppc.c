@@ -71,17 +71,6 @@ int kvmppc_check_extension(int fd, unsigned int capability)
 }
 
 /*
- * The fast form of the same: descriptor and capability in one number. A call
- * from Python with one argument costs half of one with two, and a number of up
- * to 30 bits, one digit of Python's, less than a longer one.
- */
-int kvmppc_check_packed(int question)
-{
-	return kvmppc_check_extension(question >> KVMPPC_PACKED_BITS,
-				      (unsigned int)question & ((1U << KVMPPC_PACKED_BITS) - 1));
-}
-
-/*
  * Makes a VM of the default type; the kernel sets O_CLOEXEC by itself. EINTR
  * goes back to the caller, which can let its signal handlers run before it
  * tries again.
@@ -210,22 +199,26 @@ struct kvmppc_answer kvmppc_get_compat_caps(int vm_fd, int revision)
 }
 
 /*
- * The fast form: descriptor and revision in one number, as for kvmppc_check_packed,
- * and the answer as one small number, which is what a loop can afford: the upper
+ * The answer as one small number, which is what a loop can afford: the upper
  * eight bits of the capabilities, where all known modes are, if nothing else is
  * to be said, and -1 if there is (an error, another size, flags, a lower bit),
  * for which the caller asks kvmppc_get_compat_caps.
  */
-int kvmppc_get_packed(int question)
+int kvmppc_get_plain(int vm_fd, int revision)
 {
-	struct kvmppc_answer answer = kvmppc_get_compat_caps(question >> KVMPPC_PACKED_BITS,
-							     question & ((1 << KVMPPC_PACKED_BITS) - 1));
-	uint64_t upper = answer.compat_capabilities >> KVMPPC_PLAIN_SHIFT;
+	const struct kvmppc_layout *layout = layout_of(revision);
+	uint64_t size = KVMPPC_WIRE_SIZE;
+	unsigned char wire[KVMPPC_WIRE_SIZE];
+	uint64_t flags;
+	uint64_t capabilities;
 
-	if (answer.error != 0 || answer.size != KVMPPC_WIRE_SIZE || answer.flags != 0 ||
-	    answer.compat_capabilities != upper << KVMPPC_PLAIN_SHIFT)
+	if (layout == NULL || ask_once(vm_fd, layout, wire, &size) != 0 || size != KVMPPC_WIRE_SIZE)
 		return -1;
-	return (int)upper;
+	memcpy(&flags, wire + layout->flags_at, sizeof(flags));
+	memcpy(&capabilities, wire + layout->capabilities_at, sizeof(capabilities));
+	if (flags != 0 || capabilities << (64 - KVMPPC_PLAIN_SHIFT) != 0)
+		return -1;
+	return (int)(capabilities >> KVMPPC_PLAIN_SHIFT);
 }
 
 /*

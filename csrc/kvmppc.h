@@ -22,8 +22,6 @@ enum kvmppc_revision {
 	KVMPPC_REVISIONS,             /* how many there are */
 };
 
-/* How the fast questions pack two numbers into one small one: docs/performance.md tells why. */
-#define KVMPPC_PACKED_BITS 10         /* of the capability or the revision, below the descriptor */
 #define KVMPPC_PLAIN_SHIFT 56         /* of the capabilities in a plain answer */
 
 struct kvmppc_answer {
@@ -37,13 +35,12 @@ struct kvmppc_answer {
 int kvmppc_open(const char *path);
 int kvmppc_get_api_version(int kvm_fd);
 int kvmppc_check_extension(int fd, unsigned int capability);
-int kvmppc_check_packed(int question);
 int kvmppc_create_vm(int kvm_fd);
 const char *kvmppc_revision_name(int revision);
 unsigned int kvmppc_revision_capability(int revision);
 int kvmppc_get_revision(int fd);
 struct kvmppc_answer kvmppc_get_compat_caps(int vm_fd, int revision);
-int kvmppc_get_packed(int question);
+int kvmppc_get_plain(int vm_fd, int revision);
 
 const char *kvmppc_platform(void);
 const char *kvmppc_base_platform(void);

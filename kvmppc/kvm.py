@@ -5,34 +5,34 @@ This is the only module that loads the compiled one.
 
 from __future__ import annotations
 
-import enum
 import errno
 import os
 
 # The built-in half of warnings: needs no import at exit, when a forgotten handle may be found.
 from _warnings import warn
 
-from kvmppc._native import ffi as _native_ffi
-from kvmppc._native import lib as _native_lib
+from kvmppc._fast import ffi as _ffi
+from kvmppc._fast import lib as _lib
 from kvmppc.caps import CompatCaps, Revision
 from kvmppc.errors import ApiVersionError, KvmError, ProtocolError, closed, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import TypeVar
 
-    from cffi import FFI
-
-    from kvmppc._native import Lib
+    from kvmppc._fast import Lib
+    from kvmppc._native import Ffi, HandleData, Question, Text
 
     _H = TypeVar("_H", bound="_Handle")
+    _T = TypeVar("_T")
 
 API_VERSION = 12
 """What KVM_GET_API_VERSION gives (Documentation/virt/kvm/api.rst, 4.1)."""
 
 
-class Cap(enum.IntEnum):
+class Cap:
     """Capabilities for ``check_extension``, by the kernel's names (linux/kvm.h)."""
 
     PPC_GET_PVINFO = 57
@@ -44,22 +44,23 @@ class Cap(enum.IntEnum):
 class Kernel:
     """The kernel that is asked: a compiled shim, and what it wants before a device's path."""
 
-    __slots__ = ("lib", "prefix")
+    __slots__ = ("ffi", "lib", "prefix")
 
-    def __init__(self, lib: Lib, prefix: str) -> None:
+    def __init__(self, ffi: Ffi, lib: Lib, prefix: str) -> None:
+        self.ffi = ffi
         self.lib = lib
         self.prefix = prefix
 
 
-def _text(pointer: FFI.CData) -> str | None:
+def _text(pointer: Text) -> str | None:
     """A string of C's, None where there is none."""
-    return os.fsdecode(_native_ffi.string(pointer)) if pointer else None
+    return os.fsdecode(_ffi.string(pointer)) if pointer else None
 
 
 # The rows of the compiled module's table, by the number that it knows them by.
 _REVISIONS = {
-    number: Revision(_text(_native_lib.kvmppc_revision_name(number)) or "")
-    for number in range(_native_lib.KVMPPC_REVISION_NONE + 1, _native_lib.KVMPPC_REVISIONS)
+    number: Revision(_text(_lib.kvmppc_revision_name(number)) or "")
+    for number in range(_lib.KVMPPC_REVISION_NONE + 1, _lib.KVMPPC_REVISIONS)
 }
 _NUMBERS = {revision: number for number, revision in _REVISIONS.items()}
 
@@ -70,14 +71,14 @@ _answers: dict[Revision | None, dict[int, CompatCaps]] = {
     revision: {} for revision in (None, *_NUMBERS)
 }
 _ANSWERS_KEPT = 64
-_PLAIN_SHIFT = _native_lib.KVMPPC_PLAIN_SHIFT
+_PLAIN_SHIFT = _lib.KVMPPC_PLAIN_SHIFT
 
-# Capabilities whose question a handle keeps, and how large the two numbers in it may be.
-_ASKS_KEPT = 64
-_PACKED_BITS = _native_lib.KVMPPC_PACKED_BITS
-_PACKED_FD = 1 << (30 - _PACKED_BITS)
+# How often an interrupted call is tried: more than any handler of signals needs, and not for ever.
+_TRIES = 1000
 
-_kernel = Kernel(_native_lib, "")
+_NOTHING_KEPT: tuple[object, Question | None] = (object(), None)
+
+_kernel = Kernel(_ffi, _lib, "")
 
 
 def use_kernel(kernel: Kernel) -> Kernel:
@@ -93,82 +94,79 @@ def use_kernel(kernel: Kernel) -> Kernel:
 class _Handle:
     """What Kvm and Vm have in common: a descriptor, and the capability question."""
 
-    # _owned holds the descriptor if it is ours to close. A list, because pop() lets exactly one
-    # of several threads have it, with and without a GIL. _asks has the questions asked before,
-    # by capability, as the numbers that they are asked by: descriptor and capability in one.
-    __slots__ = ("__weakref__", "_asks", "_check", "_fd", "_lib", "_owned")
+    # The descriptor is in _data, a struct of C's (csrc/handle.h), which closes it at the latest
+    # when it goes itself: so a signal's handler may raise anywhere. _kept is the capability asked
+    # last and its question, for loops: one tuple, so that threads cannot mix two of them up, and
+    # looked up by identity, which no float or Decimal passes.
+    __slots__ = ("__weakref__", "_check", "_data", "_kept", "_kernel")
 
-    def __init__(self, lib: Lib, fd: int, own: bool) -> None:
-        self._owned = [fd] if own else []
-        self._fd = fd
-        self._lib = lib
-        self._check = lib.kvmppc_check_packed
-        self._asks: dict[int, int] = {}
+    _data: HandleData
+
+    def __init__(self, kernel: Kernel, fd: int = -1) -> None:
+        made = kernel.ffi.new("struct kvmppc_handle *", {"fd": fd, "owned": -1})
+        self._data = kernel.ffi.gc(made, kernel.lib.kvmppc_handle_close)
+        self._kernel = kernel
+        self._check = kernel.lib.kvmppc_fast_check_extension
+        self._kept = _NOTHING_KEPT
 
     def fileno(self) -> int:
         """The descriptor's number, still owned by the handle. Raises ClosedError if closed."""
-        if self._fd < 0:
+        fd = self._data.fd
+        if fd < 0:
             raise closed("fileno", type(self).__name__)
-        return self._fd
+        return fd
 
     @property
     def closed(self) -> bool:
         """Whether close() has been called."""
-        return self._fd < 0
+        return self._data.fd < 0
 
     def close(self) -> None:
-        """Gives the descriptor back; a borrowed one is only forgotten. May be called again."""
-        # In this order: see _check_in_full.
-        self._fd = -1
-        self._asks = {}
-        try:
-            fd = self._owned.pop()
-        except IndexError:
-            return
-        os.close(fd)
+        """Gives the descriptor back; a borrowed one is only forgotten. May be called again.
+
+        A question that another thread is asking at this moment is answered; the descriptor is
+        closed after it.
+        """
+        # Here, with the GIL held: no question of kvmppc._fast is under way, and none begins.
+        self._data.fd = -1
+        self._kernel.lib.kvmppc_handle_close(self._data)
 
     def check_extension(self, capability: int) -> int:
         """Asks for one capability (KVM_CHECK_EXTENSION; api.rst, 4.4).
 
-        Takes a :class:`Cap` or a number from ``linux/kvm.h``, 0 to 2**32 - 1. Returns
-        the kernel's number: 0 where it does not have the capability. /dev/kvm and a
-        VM may answer differently.
+        Takes one of :class:`Cap` or another number from ``linux/kvm.h``, 0 to 2**32 - 1.
+        Returns the kernel's number: 0 where it does not have the capability. /dev/kvm
+        and a VM may answer differently.
 
         Raises:
             KvmError: the kernel refused: EBADF, or EIO on a VM of another process.
             ClosedError: the handle is closed.
             ValueError: the number does not fit.
+            TypeError: it is not an int.
         """
-        # A variable, because CPython 3.11 calls one faster than an attribute with slots.
-        check = self._check
-        try:
-            result = check(self._asks[capability])
+        kept, question = self._kept
+        if kept is capability:
+            # A variable, because CPython 3.11 calls one faster than an attribute with slots.
+            check = self._check
+            result = check(question)
             if result >= 0:
                 return result
-        except KeyError:
-            pass
         return self._check_in_full(capability)
 
     def _check_in_full(self, capability: int) -> int:
-        """The first question for each capability, one that was refused, and one when closed.
+        """Another capability than the last one, a question that was refused, and one when closed.
 
-        Asks, raises what there is to raise, and keeps the question. Takes the dict before the
-        descriptor, since close() replaces them the other way round: a question with a
-        descriptor that is about to be closed goes into a dict that nobody looks at any more.
+        Asks, raises what there is to raise, and keeps the question.
         """
-        asks = self._asks
-        fd = self._fd
-        try:
-            result = self._lib.kvmppc_check_extension(fd, capability)
-        except OverflowError:
-            raise ValueError(
-                f"not a capability, a number from 0 to 2**32 - 1: {capability}"
-            ) from None
+        if not isinstance(capability, int):
+            raise TypeError(f"a capability is an int, not {type(capability).__name__}")
+        if not 0 <= capability < 1 << 32:
+            raise ValueError(f"not a capability, a number from 0 to 2**32 - 1: {capability}")
+        result = self._kernel.lib.kvmppc_handle_check_extension(self._data, capability)
         if result < 0:
             raise self._refusal(-result, "KVM_CHECK_EXTENSION")
-        fits = isinstance(capability, int) and capability >> _PACKED_BITS == 0 and fd < _PACKED_FD
-        if fits and len(asks) < _ASKS_KEPT:
-            asks[capability] = fd << _PACKED_BITS | capability
+        question = self._kernel.ffi.new("struct kvmppc_question *", (self._data, capability))
+        self._kept = (capability, question)
         return result
 
     def get_revision(self) -> Revision | None:
@@ -177,20 +175,29 @@ class _Handle:
         Decided by the capabilities (250, then on powerpc 249), never by a trial.
         Raises as :meth:`check_extension` does.
         """
-        number = self._lib.kvmppc_get_revision(self._fd)
+        number = self._kernel.lib.kvmppc_handle_get_revision(self._data)
         if number < 0:
             raise self._refusal(-number, "KVM_CHECK_EXTENSION")
         return _REVISIONS.get(number)
 
+    def _make(self, call: Callable[[HandleData, _T], int], argument: _T) -> int:
+        """Calls what an interrupt ends early until it does not; 0, or a negative errno."""
+        error = -errno.EINTR
+        for _ in range(_TRIES):
+            error = call(self._data, argument)
+            if error != -errno.EINTR:
+                break
+        return error
+
     def _refusal(self, number: int, operation: str) -> KvmError:
         # A closed handle's descriptor is -1, which the kernel refuses by itself: the
         # question costs nothing while the handle is open.
-        if self._fd < 0:
+        if self._data.fd < 0:
             return closed(operation, type(self).__name__)
         return refusal(number, operation)
 
     def __enter__(self: _H) -> _H:
-        if self._fd < 0:
+        if self._data.fd < 0:
             raise closed("enter", type(self).__name__)
         return self
 
@@ -203,24 +210,29 @@ class _Handle:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_owned", None):
-            warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            self.close()
+        data = getattr(self, "_data", None)
+        if data is not None and data.fd >= 0 and data.owned >= 0:
+            try:
+                warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
+            finally:
+                self.close()
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError(f"a {type(self).__name__} owns a descriptor and cannot be pickled")
 
     def __repr__(self) -> str:
-        state = "closed" if self._fd < 0 else f"fd={self._fd}"
+        fd = self._data.fd
+        state = "closed" if fd < 0 else f"fd={fd}"
         return f"<kvmppc.{type(self).__name__} {state}>"
 
 
 class Kvm(_Handle):
     """KVM itself: /dev/kvm, opened for reading and writing, close-on-exec.
 
-    Synchronization: may be used from many threads at once; no call takes a lock or
-    shares memory with another. Do not close it while another thread is asking.
-    After fork() the child may go on using it.
+    Synchronization: may be used and closed from many threads at once; no call waits for
+    another. A question is asked of this handle's own descriptor or fails with ClosedError,
+    also when its number has been given to another file since. After fork() the child may go
+    on using it.
 
     Raises:
         DeviceNotFoundError: no such device (ENOENT).
@@ -235,14 +247,22 @@ class Kvm(_Handle):
     __slots__ = ()
 
     def __init__(self, device: str | os.PathLike[str] = "/dev/kvm") -> None:
+        if hasattr(self, "_data"):
+            raise TypeError("this Kvm has been opened already; open another one")
         kernel = _kernel
         path = os.fspath(device)
-        fd = _open(kernel, path)
-        super().__init__(kernel.lib, fd, own=True)
+        name = os.fsencode(kernel.prefix + path)
+        if b"\0" in name:
+            raise ValueError(f"a path cannot have a null character: {path!r}")
+        super().__init__(kernel)
         try:
+            error = self._make(kernel.lib.kvmppc_handle_open, name)
+            if error:
+                raise refusal(-error, "open", path)
             self._check_api_version()
-        except KvmError as error:
-            error.filename = path
+        except BaseException as error:
+            if isinstance(error, KvmError):
+                error.filename = path
             self.close()
             raise
 
@@ -255,14 +275,14 @@ class Kvm(_Handle):
         NotKvmDeviceError, ApiVersionError or KvmError; then the descriptor is left open.
         """
         kvm = cls.__new__(cls)
-        _Handle.__init__(kvm, _kernel.lib, fd, own=False)
+        _Handle.__init__(kvm, _kernel, fd)
         kvm._check_api_version()
-        kvm._owned = [fd] if own else []
+        kvm._data.owned = fd if own else -1
         return kvm
 
     def get_api_version(self) -> int:
         """Asks for the version of KVM's API (KVM_GET_API_VERSION; api.rst, 4.1): always 12."""
-        version = self._lib.kvmppc_get_api_version(self._fd)
+        version = self._kernel.lib.kvmppc_handle_get_api_version(self._data)
         if version < 0:
             raise self._refusal(-version, "KVM_GET_API_VERSION")
         return version
@@ -282,12 +302,17 @@ class Kvm(_Handle):
             VmCreationError: EINVAL, ENOMEM, EPERM, EBUSY or whatever else the kernel gives.
             ClosedError: the handle is closed.
         """
-        while True:
-            fd = self._lib.kvmppc_create_vm(self._fd)
-            if fd >= 0:
-                return Vm._made(self._lib, fd)
-            if fd != -errno.EINTR:
-                raise self._refusal(-fd, "KVM_CREATE_VM")
+        vm = Vm.__new__(Vm)
+        _Handle.__init__(vm, self._kernel)
+        try:
+            error = self._make(self._kernel.lib.kvmppc_handle_create_vm, vm._data)
+            if error:
+                raise self._refusal(-error, "KVM_CREATE_VM")
+            vm._decide_revision()
+        except BaseException:
+            vm.close()
+            raise
+        return vm
 
 
 class Vm(_Handle):
@@ -297,21 +322,10 @@ class Vm(_Handle):
     parent's VM (EIO): a VM belongs to the memory it was made in.
     """
 
-    __slots__ = ("_answers", "_ask", "_question", "_revision")
+    __slots__ = ("_answers", "_ask", "_revision")
 
     def __init__(self) -> None:
         raise TypeError("a Vm is made by Kvm.create_vm() or Vm.from_fd()")
-
-    @classmethod
-    def _made(cls, lib: Lib, fd: int) -> Vm:
-        vm = cls.__new__(cls)
-        _Handle.__init__(vm, lib, fd, own=True)
-        try:
-            vm._decide_revision()
-        except BaseException:
-            vm.close()
-            raise
-        return vm
 
     @classmethod
     def from_fd(cls, fd: int, *, own: bool) -> Vm:
@@ -322,24 +336,18 @@ class Vm(_Handle):
         process); then the descriptor is left open.
         """
         vm = cls.__new__(cls)
-        _Handle.__init__(vm, _kernel.lib, fd, own=False)
+        _Handle.__init__(vm, _kernel, fd)
         vm._decide_revision()
-        vm._owned = [fd] if own else []
+        vm._data.owned = fd if own else -1
         return vm
 
     def _decide_revision(self) -> None:
         # Asked of the VM, not of /dev/kvm: where both backends are loaded they may differ.
         self._revision = self.get_revision()
         self._answers = _answers[self._revision]
-        self._ask = self._lib.kvmppc_get_packed
-        # Where there is nobody to ask, or no room, the number of none: -1, which is refused.
-        packed = self._revision is not None and self._fd < _PACKED_FD
-        number = _NUMBERS[self._revision] if self._revision is not None else 0
-        self._question = self._fd << _PACKED_BITS | number if packed else -1
-
-    def close(self) -> None:
-        self._question = -1
-        super().close()
+        self._ask = self._kernel.lib.kvmppc_fast_get_compat_caps
+        if self._revision is not None:
+            self._data.revision = _NUMBERS[self._revision]
 
     @property
     def revision(self) -> Revision | None:
@@ -359,7 +367,7 @@ class Vm(_Handle):
             KvmError: EFAULT, EIO (a VM of another process), EBADF.
             ClosedError: the handle is closed.
         """
-        number = self._ask(self._question)
+        number = self._ask(self._data)
         try:
             return self._answers[number]
         except KeyError:
@@ -374,9 +382,9 @@ class Vm(_Handle):
     def _get_in_full(self) -> CompatCaps:
         """Asks for an answer that is more than a plain mask."""
         operation = "KVM_PPC_GET_COMPAT_CAPS"
-        if self._revision is None or self._fd < 0:
+        if self._revision is None:
             raise self._refusal(errno.ENOTTY, operation)
-        answer = self._lib.kvmppc_get_compat_caps(self._fd, _NUMBERS[self._revision])
+        answer = self._kernel.lib.kvmppc_handle_get_compat_caps(self._data)
         if answer.error:
             raise self._refusal(-answer.error, operation)
         if not answer.valid:
@@ -401,7 +409,7 @@ def revision_number(revision: Revision) -> int:
 
 def capability_of(revision: Revision | None) -> int:
     """The capability that tells a revision; for None, the one that every kernel from 7.3 on has."""
-    lib = _native_lib
+    lib = _lib
     number = lib.KVMPPC_REVISION_LINUX_7_3 if revision is None else _NUMBERS[revision]
     return lib.kvmppc_revision_capability(number)
 
@@ -414,14 +422,14 @@ def read_processor() -> tuple[str | None, str | None, int | None]:
     version register (PVR) as it is at this moment, 32 bits, also after a live
     migration of the partition. None for each on other architectures.
     """
-    lib = _native_lib
+    lib = _lib
     platform, base = _text(lib.kvmppc_platform()), _text(lib.kvmppc_base_platform())
     return platform, base, lib.kvmppc_pvr() or None
 
 
 def compiled(handle: Kvm | Vm) -> Lib:
     """The compiled module that a handle asks through, for kvmppc.measure."""
-    return handle._lib
+    return handle._kernel.lib
 
 
 def header_definitions() -> tuple[tuple[str, str], ...]:
@@ -430,7 +438,7 @@ def header_definitions() -> tuple[tuple[str, str], ...]:
     Each is "own" (the header has it), "fallback" (it has not) or "differs" (it has another
     value); what goes over the wire is the same in all three cases.
     """
-    lib = _native_lib
+    lib = _lib
     said = {lib.KVMPPC_FALLBACK: "fallback", lib.KVMPPC_HEADER: "own", lib.KVMPPC_OTHER: "differs"}
     return (
         ("capability", said[lib.KVMPPC_FROM_CAP]),
@@ -438,16 +446,3 @@ def header_definitions() -> tuple[tuple[str, str], ...]:
         ("struct", said[lib.KVMPPC_FROM_STRUCT]),
         ("bits", said[lib.KVMPPC_FROM_BITS]),
     )
-
-
-def _open(kernel: Kernel, path: str) -> int:
-    """Opens a device, as often as a signal interrupts it."""
-    name = os.fsencode(kernel.prefix + path)
-    if b"\0" in name:
-        raise ValueError(f"a path cannot have a null character: {path!r}")
-    while True:
-        fd = kernel.lib.kvmppc_open(name)
-        if fd >= 0:
-            return fd
-        if fd != -errno.EINTR:
-            raise refusal(-fd, "open", path)

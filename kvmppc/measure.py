@@ -109,7 +109,7 @@ class Measurement:
 
 def _typed_check_extension(vm: Vm, calls: int) -> int:
     """What a loop over the method takes, in nanoseconds, the loop itself included."""
-    capability = int(Cap.PPC_COMPAT_CAPS)
+    capability = Cap.PPC_COMPAT_CAPS
     start = time.monotonic_ns()
     for _ in repeat(None, calls):
         vm.check_extension(capability)

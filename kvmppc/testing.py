@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 
 from kvmppc import kvm
-from kvmppc._simhost import lib
+from kvmppc._simhost import ffi, lib
 from kvmppc.host import Source, use_source
 from kvmppc.processors import CpuMode, Processor
 
@@ -302,7 +302,7 @@ def simulated_host(name: str) -> Iterator[SimulatedHost]:
     if host is None:
         names = ", ".join(host.name for host in _HOSTS)
         raise ValueError(f"no simulated host is called {name!r}; there are {names}")
-    kernel = kvm.use_kernel(kvm.Kernel(lib, f"{host.name}:"))
+    kernel = kvm.use_kernel(kvm.Kernel(ffi, lib, f"{host.name}:"))
     source = use_source(host.source())
     try:
         yield host

@@ -93,7 +93,7 @@ def test_a_vm_says_that_it_has_no_such_call(vm):
     for revision in range(lib.KVMPPC_REVISION_NONE, lib.KVMPPC_REVISIONS):
         answer = lib.kvmppc_get_compat_caps(vm.fileno(), revision)
         assert (answer.error, answer.valid) == (-errno.ENOTTY, 0)
-        assert lib.kvmppc_get_packed(vm.fileno() << lib.KVMPPC_PACKED_BITS | revision) == -1
+        assert lib.kvmppc_get_plain(vm.fileno(), revision) == -1
     with pytest.raises(kvmppc.UnsupportedError) as caught:
         vm.get_compat_caps()
     assert caught.value.errno == errno.ENOTTY
