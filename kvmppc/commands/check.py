@@ -1,11 +1,14 @@
-"""kvmppc check: tells whether a host grants what a libvirt domain asks for."""
+"""kvmppc check: tells whether guests start on a host, by their libvirt domains."""
 
 from __future__ import annotations
+
+import os
 
 from kvmppc import streams
 from kvmppc.commands import UsageError, asking
 from kvmppc.commands.outputfile import write_file
-from kvmppc.guest.advice import AdviceError, NotGrantedError, choose_mode, libvirt_cpu
+from kvmppc.commands.placing import Placing, add_arguments
+from kvmppc.guest.advice import AdviceError, NotGrantedError, choose_mode
 from kvmppc.guest.domain import SIZE_LIMIT, Domain, DomainError
 from kvmppc.guest.verdict import check_domain
 from kvmppc.output import printable
@@ -15,43 +18,53 @@ if TYPE_CHECKING:
     import argparse
 
     from kvmppc.guest.verdict import Verdict
+    from kvmppc.processors import CpuMode
     from kvmppc.report import HostReport
 
 DESCRIPTION = """\
-Tells whether this host grants what a libvirt domain asks for, and if not, what to write
-instead. With --fix, prints the domain with the mode put in; to the file that it came from
-with --in-place (kvmppc check --fix g.xml > g.xml would find g.xml empty).
+Tells whether guests start on this host as their libvirt domains ask for it, and if not, what
+to write instead. It goes by the QEMU, the libvirt and the page size of this host, or by what
+the options say, and names them.
+
+With --fix, prints the domain with the mode put in; to the file that it came from with
+--in-place (kvmppc check --fix g.xml > g.xml would find g.xml empty), into a folder with
+--output-dir.
 """
 EPILOG = """\
-exit codes:
-  0  yes; with --fix: what was printed is granted
-  1  no, and what to write instead was printed; with --fix: no mode can be put in
+exit codes, of many domains the worst (2, 1, 3, 0):
+  0  yes; with --fix: what was written starts
+  1  no, and what to write instead was printed; with --fix: it cannot be mended
   2  not a libvirt domain, or the command was not understood
-  3  it cannot be told: no answer, a hint only, permission denied, or a domain that is not
-     for pseries; with --fix: nothing was printed
-
-The answer is for QEMU before 11.2, which does not ask the kernel itself.
+  3  it cannot be told: no answer, a hint only ("likely"; --accept-hint takes it), permission
+     denied, or a domain that is not for pseries; with --fix: nothing was written
 """
-_CODES = {"yes": 0, "no": 1, "unknown": 3}
-_WORDS = {"yes": "yes", "no": "no", "unknown": "cannot tell"}
+_CODES = {"yes": 0, "no": 1, "unknown": 3, "likely yes": 3, "likely no": 3}
+_WORST = (2, 1, 3, 0)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Says which words the command takes."""
     parser.add_argument(
-        "domain", metavar="DOMAIN.xml", help="virsh dumpxml GUEST; - for standard input"
+        "domains",
+        nargs="+",
+        metavar="DOMAIN.xml",
+        help="virsh dumpxml GUEST; - for standard input; a folder for all *.xml in it",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print the answer as one line of JSON")
+    form.add_argument("--json", action="store_true", help="print a line of JSON for each domain")
     form.add_argument(
         "--fix",
         action="store_true",
         help="print the domain, with the mode put in where it asks for one that is not granted",
     )
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
         "--in-place",
         action="store_true",
-        help="with --fix: write the domain back to its file, and not to standard output",
+        help="with --fix: write each domain back to its file",
+    )
+    where.add_argument(
+        "--output-dir", metavar="FOLDER", help="with --fix: write the domains into this folder"
     )
     parser.add_argument(
         "--mode",
@@ -59,76 +72,190 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="MODE",
         help="with --fix: put in this mode, also where another one is granted",
     )
+    parser.add_argument(
+        "--accept-hint",
+        action="store_true",
+        help="where the kernel cannot be asked, take the mode that the host itself runs in",
+    )
+    add_arguments(parser)
     asking.add_report_argument(parser)
     asking.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Reads, asks, and prints the verdict or the domain."""
-    if arguments.domain == "-" and arguments.report == "-":
+    """Reads, asks, and prints a verdict for each domain, or writes them."""
+    paths = list(_paths(arguments.domains))
+    _refuse_nonsense(arguments, paths)
+    # Before the host is asked: what is no domain needs no host.
+    first = _read(paths[0]) if len(paths) == 1 else None
+    checker = _Checker(arguments, asking.ask_or_read(arguments), many=first is None)
+    if first is not None:
+        return checker.check(paths[0], first)
+    codes = {checker.check_file(path) for path in paths}
+    return next(code for code in _WORST if code in codes)
+
+
+def _paths(given: list[str]) -> list[str]:
+    """The files that are meant, those of folders by name."""
+    paths: list[str] = []
+    for path in given:
+        if path == "-" or not os.path.isdir(path):
+            paths.append(path)
+            continue
+        try:
+            inside = sorted(name for name in os.listdir(path) if name.endswith(".xml"))
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}") from None
+        if not inside:
+            raise UsageError(f"{path}: no *.xml is in this folder")
+        paths += [os.path.join(path, name) for name in inside]
+    return paths
+
+
+def _refuse_nonsense(arguments: argparse.Namespace, paths: list[str]) -> None:
+    writes = arguments.in_place or arguments.output_dir is not None
+    if "-" in paths and arguments.report == "-":
         raise UsageError("the domain and the record cannot both come from standard input")
+    if paths.count("-") > 1:
+        raise UsageError("standard input is one domain: give - once")
     if arguments.mode is not None and not arguments.fix:
         raise UsageError("--mode is what --fix puts in: give --fix too")
-    if arguments.in_place and (arguments.domain == "-" or not arguments.fix):
-        raise UsageError("--in-place is where --fix writes to: give --fix, and a file")
-    data = asking.read_input(arguments.domain, SIZE_LIMIT)
+    if writes and ("-" in paths or not arguments.fix):
+        raise UsageError(
+            "--in-place and --output-dir say where --fix writes: give --fix, and a file"
+        )
+    if arguments.fix and len(paths) > 1 and not writes:
+        raise UsageError("--fix of many domains needs --in-place or --output-dir FOLDER")
+    if arguments.output_dir is not None:
+        names = [os.path.basename(path) for path in paths]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UsageError(f"two of the domains are called {twice}: give folders one by one")
+        if not os.path.isdir(arguments.output_dir):
+            raise UsageError(f"{arguments.output_dir}: not a folder; make it first")
+
+
+def _read(path: str) -> Domain:
+    """The domain in a file. Raises UsageError."""
+    data = asking.read_input(path, SIZE_LIMIT)
     try:
-        domain = Domain(data)
+        return Domain(data)
     except DomainError as error:
-        name = asking.input_name(arguments.domain)
         emptied = "it is empty, as where the shell has emptied it; use --in-place"
         why = str(error) if data else emptied
-        raise UsageError(f"{name} is not a libvirt domain: {why}") from None
-    report = asking.ask_or_read(arguments)
-    verdict = check_domain(domain, report)
-    if arguments.fix:
-        return _fix(domain, report, verdict, arguments)
-    if arguments.json:
-        streams.answer(_json(report, verdict))
+        raise UsageError(f"{asking.input_name(path)} is not a libvirt domain: {why}") from None
+
+
+class _Checker:
+    """Checks one domain after the other on one host."""
+
+    def __init__(self, arguments: argparse.Namespace, report: HostReport, many: bool) -> None:
+        self.arguments = arguments
+        self.report = report
+        self.many = many
+        self.placing = Placing(arguments, report)
+
+    def check_file(self, path: str) -> int:
+        """The same of one of many: what is wrong with it does not keep the others from it."""
+        try:
+            return self.check(path, _read(path))
+        except UsageError as error:
+            streams.tell(str(error))
+            return 2
+
+    def check(self, path: str, domain: Domain) -> int:
+        """Prints the verdict, or writes what mends the domain; gives the exit code."""
+        verdict = self.verdict(domain)
+        if self.arguments.fix:
+            return self.fix(path, domain, verdict)
+        if self.arguments.json:
+            streams.answer(_json(path, self.report, verdict))
+        else:
+            lines = _lines(verdict)
+            if self.many:
+                lines = [" ".join((f"{asking.input_name(path)}:", *lines))]
+            streams.say("".join(f"{printable(line)}\n" for line in lines))
         return _CODES[verdict.answer]
-    text = printable(f"{_WORDS[verdict.answer]}: {verdict.reason}") + "\n"
-    if verdict.mode is not None:
-        text += f"write instead: {libvirt_cpu(verdict.mode)}\n"
-    streams.say(text)
-    return _CODES[verdict.answer]
+
+    def verdict(self, domain: Domain) -> Verdict:
+        place = self.placing.place(domain.asks.emulator)
+        hint = self.arguments.accept_hint
+        return check_domain(domain, self.report, place, accept_hint=hint)
+
+    def fix(self, path: str, domain: Domain, verdict: Verdict) -> int:
+        """Writes the domain with a granted mode in it, and says on standard error what was done."""
+        name = f"{asking.input_name(path)}: " if self.many else ""
+        mode = verdict.mode
+        if verdict.answer not in ("yes", "no") or (verdict.answer == "no" and mode is None):
+            streams.tell(name + "; ".join(_lines(verdict)))
+            return _CODES[verdict.answer]
+        if self.arguments.mode is not None:
+            try:
+                accept_hint = self.arguments.accept_hint
+                mode = choose_mode(self.report, self.arguments.mode, accept_hint=accept_hint)
+            except AdviceError as error:
+                streams.tell(name + str(error))
+                return 1 if isinstance(error, NotGrantedError) else 3
+        fixed = domain.data if mode is None else self.mended(domain, mode, verdict)
+        if mode is not None:
+            left = self.verdict(Domain(fixed))
+            if left.answer != "yes":
+                streams.tell(f"{name}--fix cannot mend it. {'; '.join(_lines(left))}")
+                return _CODES[left.answer]
+        self.write(path, fixed, changed=fixed != domain.data)
+        done = "nothing to put in" if mode is None else f"put in {mode}"
+        streams.tell(f"{name}{done}. {' '.join((verdict.reason, *map(_also, verdict.also)))}")
+        if mode is not None and domain.lacks_password:
+            streams.tell(
+                f"{name}it has a graphical console without a password. If the guest has one, this "
+                "is a dump without it, and virsh define would take it away: use virsh dumpxml "
+                "--inactive --security-info."
+            )
+        return 0
+
+    def mended(self, domain: Domain, mode: CpuMode, verdict: Verdict) -> bytes:
+        place = verdict.place
+        host_model = place.has_host_model(self.report.cpu_physical)
+        return domain.with_mode(mode, host_model=host_model, page_size=place.page_size)
+
+    def write(self, path: str, fixed: bytes, changed: bool) -> None:
+        folder = self.arguments.output_dir
+        if folder is not None:
+            write_file(os.path.join(folder, os.path.basename(path)), fixed)
+        elif not self.arguments.in_place:
+            streams.answer(fixed)
+        elif changed:
+            write_file(path, fixed)
 
 
-def _json(report: HostReport, verdict: Verdict) -> str:
+def _lines(verdict: Verdict) -> list[str]:
+    """The verdict for people: the answer, what else stands against a start, what to write."""
+    if verdict.answer == "unknown":
+        return [f"cannot tell: {verdict.reason}"]
+    lines = [f"{verdict.answer}: {verdict.reason} ({verdict.place.text()})"]
+    lines += map(_also, verdict.also)
+    lines += [f"write instead: {element}" for element in verdict.instead]
+    return lines
+
+
+def _also(text: str) -> str:
+    return f"also: {text}"
+
+
+def _json(path: str, report: HostReport, verdict: Verdict) -> str:
     """The verdict as one line of JSON; ``write`` is what to write instead, or null."""
     import json
 
-    mode = verdict.mode
     record = {
         "schema": 1,
+        "file": path,
         "hostname": report.hostname,
         "simulated": report.simulated,
         "answer": verdict.answer,
         "reason": verdict.reason,
-        "mode": mode,
-        "write": None if mode is None else libvirt_cpu(mode),
+        "also": list(verdict.also),
+        "mode": verdict.mode,
+        "write": "\n".join(verdict.instead) or None,
+        "for": verdict.place.text(),
     }
     return json.dumps(record) + "\n"
-
-
-def _fix(
-    domain: Domain, report: HostReport, verdict: Verdict, arguments: argparse.Namespace
-) -> int:
-    """Writes the domain with a granted mode in it, and says on standard error what was done."""
-    mode, wanted = verdict.mode, arguments.mode
-    if verdict.answer == "unknown" or (verdict.answer == "no" and mode is None):
-        streams.tell(f"{_WORDS[verdict.answer]}: {verdict.reason}")
-        return _CODES[verdict.answer]
-    if wanted is not None:
-        try:
-            mode = choose_mode(report, wanted)
-        except AdviceError as error:
-            streams.tell(str(error))
-            return 1 if isinstance(error, NotGrantedError) else 3
-    done = "nothing to put in" if mode is None else f"put in {mode}"
-    fixed = domain.data if mode is None else domain.with_mode(mode)
-    if not arguments.in_place:
-        streams.answer(fixed)
-    elif mode is not None:
-        write_file(arguments.domain, fixed)
-    streams.tell(f"{done}. {verdict.reason}")
-    return 0

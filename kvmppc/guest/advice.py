@@ -6,6 +6,9 @@ from kvmppc.processors import CpuMode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kvmppc.guest.place import Place
     from kvmppc.report import HostReport
 
 
@@ -87,7 +90,7 @@ def granted_text(report: HostReport) -> str:
     return modes_text(report.modes, report.unknown_bits or 0)
 
 
-def modes_text(modes: tuple[CpuMode, ...], unknown_bits: int) -> str:
+def modes_text(modes: tuple[str, ...], unknown_bits: int) -> str:
     """Modes in a sentence: "power9, power10", with the bits of unknown ones as they are."""
     names = ", ".join(map(str, modes)) or "none that is known here"
     if unknown_bits:
@@ -95,18 +98,88 @@ def modes_text(modes: tuple[CpuMode, ...], unknown_bits: int) -> str:
     return names
 
 
-def qemu_option(mode: CpuMode) -> str:
-    """The option for QEMU's command line that gives a guest this mode.
+QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
+"""The namespace of libvirt's <qemu:commandline>."""
 
-    Source: the property ``max-cpu-compat`` of QEMU's pseries machines.
+PAGE_LIMIT = "cap-hpt-max-page-size"
+"""The property of QEMU's pseries machines for the largest page that a guest may use."""
+
+
+def machine_property(mode: CpuMode, place: Place | None = None) -> str:
+    """The properties of QEMU's pseries machine for this mode, for tools that take them alone.
+
+    With a place whose pages are smaller than 64 KiB, also the limit that makes guests start
+    there. Source: the properties ``max-cpu-compat`` and ``cap-hpt-max-page-size`` of QEMU's
+    pseries machines.
     """
-    return f"-machine pseries,max-cpu-compat={mode}"
+    limit = _limit(place)
+    pages = "" if limit is None else f",{PAGE_LIMIT}={limit >> 10}k"
+    return f"max-cpu-compat={mode}{pages}"
 
 
-def libvirt_cpu(mode: CpuMode) -> str:
-    """The element for a libvirt domain that gives a guest this mode.
+def qemu_option(mode: CpuMode, place: Place | None = None) -> str:
+    """The option for QEMU's command line that gives a guest this mode, at a place."""
+    return f"-machine pseries,{machine_property(mode, place)}"
+
+
+def libvirt_cpu(mode: CpuMode, host_model: bool = True) -> str:
+    """The ``<cpu>`` for a libvirt domain in this mode; see :func:`libvirt_elements` for all.
 
     libvirt turns the model into ``max-cpu-compat``. ``check='none'``, because libvirt's own
     check compares with the physical processor, which need not be one that it knows.
     """
-    return f"<cpu mode='host-model' check='none'><model>{mode}</model></cpu>"
+    if host_model:
+        return f"<cpu mode='host-model' check='none'><model>{mode}</model></cpu>"
+    return "<cpu mode='host-passthrough' check='none'/>"
+
+
+def libvirt_elements(
+    mode: CpuMode, place: Place | None = None, processor: str | None = None
+) -> tuple[str, ...]:
+    """The elements for a libvirt domain in this mode, at a place and on a host's processor.
+
+    ``host-model`` with a model, or where libvirt has no host model for the processor,
+    ``host-passthrough`` and the mode in ``<qemu:commandline>``; and with small pages the limit.
+    """
+    host_model = place is None or place.has_host_model(processor)
+    limit = _limit(place)
+    elements = [libvirt_cpu(mode, host_model)]
+    if limit is not None:
+        elements.append(f"<features><hpt>{page_element(limit)}</hpt></features>")
+    if not host_model:
+        elements.append(qemu_commandline(["-machine", machine_property(mode)]))
+    return tuple(elements)
+
+
+def virt_install_options(
+    mode: CpuMode, place: Place | None = None, processor: str | None = None
+) -> str:
+    """The options for virt-install that give the guest it makes this mode."""
+    limit = _limit(place)
+    if place is None or place.has_host_model(processor):
+        cpu = f"--cpu mode=host-model,model={mode},check=none"
+    else:
+        words = f"-machine {machine_property(mode)}"
+        cpu = f"--cpu mode=host-passthrough,check=none --qemu-commandline='{words}'"
+    if limit is None:
+        return cpu
+    pages = "./features/hpt/maxpagesize"
+    return f"{cpu} --xml {pages}={limit >> 10} --xml {pages}/@unit=KiB"
+
+
+def page_element(size: int) -> str:
+    """libvirt's element in ``<features><hpt>`` for the largest page of a guest, in bytes."""
+    return f"<maxpagesize unit='KiB'>{size >> 10}</maxpagesize>"
+
+
+def qemu_commandline(words: Sequence[str]) -> str:
+    """libvirt's element for words of QEMU's own."""
+    arguments = "".join(f"<qemu:arg value='{word}'/>" for word in words)
+    return f"<qemu:commandline xmlns:qemu='{QEMU_NAMESPACE}'>{arguments}</qemu:commandline>"
+
+
+def _limit(place: Place | None) -> int | None:
+    # Not at the top: only what is asked of a place needs the module.
+    from kvmppc.guest.place import page_needed
+
+    return None if place is None else page_needed(place.page_size)

@@ -1,170 +1,419 @@
-"""Whether a host grants what a libvirt domain asks for.
+"""Whether a guest starts on a host as its libvirt domain asks for it.
 
-What QEMU and libvirt make of a domain for pseries under KVM, as far as it matters here:
+What libvirt and QEMU make of a domain for pseries under KVM, as far as it matters here:
 
 ``host-model`` with a model: ``-cpu host`` and ``max-cpu-compat=MODEL``, so that mode.
 ``host-model`` without, ``host-passthrough``: ``-cpu host`` alone. No ``<cpu>``: QEMU's default,
-which under KVM is the physical processor (later libvirts write it out: ``-cpu POWER11``).
-QEMU before 11.2 then starts the guest as the physical processor, also on a host that itself
-runs in the mode of an earlier one and cannot grant that.
-``custom``: ``-cpu MODEL``. KVM presents the physical processor and no other, so this is the same
-again where the model names it, and refused where it does not.
+which under KVM is the same. What ``-cpu host`` alone is, :mod:`kvmppc.guest.qemu` tells.
+``custom``: ``-cpu MODEL``. KVM presents the physical processor and no other, so this is refused
+where the model does not name it.
+
+A verdict depends on what the domain asks for, on what the host answered, and on the place
+(QEMU, libvirt, pages), and on nothing else: not on the host's name or the time.
 """
 
 from __future__ import annotations
 
-from kvmppc.guest.advice import granted_text
-from kvmppc.processors import CpuMode, own_mode
+from kvmppc.guest import libvirt, qemu
+from kvmppc.guest.advice import PAGE_LIMIT, libvirt_elements, modes_text
+from kvmppc.guest.place import Place, page_needed, size_text
+from kvmppc.processors import GRANTABLE, CpuMode, Processor, own_mode
+from kvmppc.values import Value, fill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal, NoReturn
+    from collections.abc import Iterator
+    from typing import Literal
 
-    from kvmppc.guest.domain import Domain
+    from kvmppc.guest.domain import Asks, Domain
     from kvmppc.report import HostReport
 
-    Answer = Literal["yes", "no", "unknown"]
+    Answer = Literal["yes", "likely yes", "unknown", "likely no", "no"]
 
-# Modes that QEMU knows and the interface has no bit for (compat_table in QEMU's target/ppc).
-_OLDER = ("power6", "power6+", "power7", "power7+", "power8")
+_ANSWERED = ("known", "hint")
+
+# Nested guests are radix only, and that began with this one.
+_OLDEST = GRANTABLE[0]
 
 
-class Verdict:
+class Verdict(Value):
     """The answer for one domain on one host, immutable.
 
     Attributes:
-        answer: "yes", "no", or "unknown" where it cannot be told.
+        answer: "yes", "no", "unknown" where it cannot be told; by a hint, "likely yes" or
+            "likely no" where it is not certain.
         reason: what the domain asks for and what the host grants, in sentences.
-        mode: with "no", the mode to write instead: the one that the domain names if the host
-            grants it, else the newest. None with another answer, and where none is granted.
+        mode: the mode to write instead, where the answer is "no" or "likely no": the one that
+            the domain names if the host grants it, else the newest. None else.
+        also: what is no mode but keeps the guest from starting here, a sentence each.
+        place: the QEMU, libvirt and pages that it holds for.
+        instead: the elements to write for ``mode``; empty where there is none.
     """
 
-    __slots__ = ("answer", "mode", "reason")
+    __slots__ = ("also", "answer", "instead", "mode", "place", "reason")
 
     answer: Answer
     reason: str
     mode: CpuMode | None
-
-    def __init__(self, answer: Answer, reason: str, mode: CpuMode | None = None) -> None:
-        for name, value in (("answer", answer), ("reason", reason), ("mode", mode)):
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"Verdict is immutable: {name} cannot be set")
+    also: tuple[str, ...]
+    place: Place
+    instead: tuple[str, ...]
 
     def __repr__(self) -> str:
         instead = "" if self.mode is None else f" mode={self.mode}"
         return f"<kvmppc.guest.verdict.Verdict {self.answer}{instead}>"
 
 
-def check_domain(domain: Domain, report: HostReport) -> Verdict:
-    """Tells whether the host of a report grants what a domain asks for.
+class HostAnswer(Value):
+    """What a verdict needs of a report: equal for hosts that have the same answer for guests.
+
+    Attributes: those of :class:`kvmppc.HostReport`, without the host's name and the time.
+    """
+
+    __slots__ = (
+        "cpu_effective",
+        "cpu_physical",
+        "hint",
+        "machine",
+        "modes",
+        "nested_api",
+        "newest",
+        "page_size",
+        "platform",
+        "reason",
+        "revision",
+        "status",
+        "unknown_bits",
+    )
+
+    cpu_effective: str | None
+    cpu_physical: str | None
+    hint: str | None
+    machine: str
+    modes: tuple[str, ...]
+    nested_api: int | None
+    newest: str | None
+    page_size: int | None
+    platform: str | None
+    reason: str
+    revision: str | None
+    status: str
+    unknown_bits: int | None
+
+    def __init__(self, report: HostReport) -> None:
+        fill(self, **{name: getattr(report, name) for name in self.__slots__})
+
+    @property
+    def own_mode(self) -> CpuMode | None:
+        """The physical processor's own mode, None where the processor is not known here."""
+        return own_mode(self.cpu_physical)
+
+
+def check_domain(
+    domain: Domain, report: HostReport, place: Place | None = None, *, accept_hint: bool = False
+) -> Verdict:
+    """Tells whether a guest starts on the host of a report, as its domain asks for it.
+
+    ``place`` tells of QEMU, libvirt and pages; what it leaves out is taken as it says, and the
+    pages are the report's. With ``accept_hint``, a hint is taken for an answer, and what is
+    likely for certain.
 
     "unknown" is the answer for a domain that the question is not about (for another
-    architecture, machine or hypervisor), and for every host that is not "known": a hint is
-    no grant.
+    architecture, machine or hypervisor), and for a host that gave no answer.
     """
-    obstacle = _obstacle(domain, domain.arch or report.machine)
-    if obstacle is not None:
-        return Verdict("unknown", obstacle)
-    if domain.type == "qemu":
-        return Verdict("yes", "The domain is emulated (type 'qemu'): KVM is not asked for a mode.")
-    if report.status != "known":
-        remedy = f" {report.remedy}" if report.remedy else ""
-        return Verdict(
-            "unknown",
-            f"Host {report.hostname} gave no answer ({report.status}). {report.reason}{remedy}",
-        )
-    return _by_cpu(domain, report)
+    return judge(domain.asks, HostAnswer(report), place or Place(), accept_hint=accept_hint)
 
 
-def _obstacle(domain: Domain, arch: str) -> str | None:
-    """Why the question cannot be asked of a domain, a sentence; None where it can."""
-    if domain.type not in ("kvm", "qemu"):
-        return f"The domain is of type {_short(domain.type)}, not kvm."
+def judge(asks: Asks, host: HostAnswer, place: Place, *, accept_hint: bool = False) -> Verdict:
+    """The same of what :func:`check_domain` takes out of its arguments, for many of both."""
+    place = place.on(host.page_size)
+    answer, reason, mode = _answer(asks, host, place)
+    certain = {"likely yes": "yes", "likely no": "no"}
+    if accept_hint:
+        answer = certain.get(answer, answer)
+    if answer not in ("no", "likely no"):
+        mode = None
+    also: tuple[str, ...] = ()
+    if asks.type == "kvm" and host.status in _ANSWERED and _not_asked(asks, host) is None:
+        also = tuple(_also(asks, host, place))
+    instead = () if mode is None else _elements(mode, asks, host, place)
+    if also and answer not in ("no", "unknown"):
+        # The mode is well, or may be; something else is not.
+        reason += " But something else keeps the guest from starting."
+        mode = mode or _named(asks, host) or _newest(host)
+        limit = [] if instead or mode is None else _elements(mode, asks, host, place)
+        answer, instead = "no", instead or tuple(one for one in limit if "<maxpagesize" in one)
+    fields = {"answer": answer, "reason": reason, "mode": mode, "also": also}
+    return fill(Verdict.__new__(Verdict), **fields, place=place, instead=instead)
+
+
+def _elements(mode: CpuMode, asks: Asks, host: HostAnswer, place: Place) -> tuple[str, ...]:
+    """What to write for a mode; all of it in QEMU's words where the domain's own override <cpu>."""
+    words = asks.words
+    if words.cpu is not None or words.property("max-cpu-compat") is not None:
+        place = Place(place.qemu, place.libvirt, False, place.page_size)
+    return libvirt_elements(mode, place, host.cpu_physical)
+
+
+def _answer(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMode | None]:
+    """Answer, reason and mode to write instead, by the mode alone."""
+    other = _not_asked(asks, host)
+    if other is not None:
+        return "unknown", other, None
+    if asks.type == "qemu":
+        return "yes", "An emulated guest (type qemu) asks KVM for nothing.", None
+    words = asks.words
+    if words.unsure is not None:
+        return "unknown", f"{_short(words.unsure)} in <qemu:commandline> may set the mode.", None
+    refused = _refused(asks, host, place)
+    if refused is not None:
+        return _no(asks, host, refused)
+    if host.status not in _ANSWERED:
+        return "unknown", f"The host gave no answer ({host.status}): {host.reason}", None
+    return _by_mode(asks, host, place)
+
+
+def _not_asked(asks: Asks, host: HostAnswer) -> str | None:
+    """Why the question is not one for this domain; None where it is."""
+    arch = asks.arch or host.machine
+    if asks.type not in ("kvm", "qemu"):
+        return f"The domain is of type {_short(asks.type)}, not kvm."
     if not arch.startswith("ppc64"):
         return f"The domain is for {_short(arch)}: only ppc64 has modes to be granted."
-    if domain.type == "qemu":
-        return None
-    if domain.machine is not None and not domain.machine.startswith("pseries"):
-        return f"The machine is {_short(domain.machine)}: only pseries can be given a mode."
-    if domain.sets_cpu_itself:
-        return (
-            "The domain has its own words for QEMU on the processor (<qemu:commandline>), "
-            "which override <cpu>."
-        )
+    machine = asks.words.property("type") or asks.machine
+    if asks.type == "kvm" and machine is not None and not machine.startswith("pseries"):
+        return f"The machine is {_short(machine)}: only pseries can be given a mode."
     return None
 
 
-def _by_cpu(domain: Domain, report: HostReport) -> Verdict:
-    """The verdict by the domain's <cpu>, for a pseries domain on a host that answered."""
-    mode, model = domain.cpu_mode, domain.cpu_model
-    if mode == "host-model" and model is not None:
-        return _mode_named(model, report)
+def _refused(asks: Asks, host: HostAnswer, place: Place) -> str | None:
+    """Why libvirt or QEMU refuses, whatever the host grants; None where neither does."""
+    words = asks.words
+    if words.wrong is not None:
+        return f"QEMU takes no value within a word, as in {_short(words.wrong)}."
+    if "compat=" in words.cpu_properties:
+        return "QEMU has no compat property of -cpu since 6.0: the mode is max-cpu-compat."
+    refused = _refused_by_libvirt(asks, host, place)
+    if refused is not None:
+        return refused
+    return _unknown_to_qemu(host.cpu_physical, host.revision, place)
+
+
+def unknown_processor(report: HostReport, place: Place) -> str | None:
+    """Why the QEMU of a place starts no guest on a report's host at all; None where it does."""
+    return _unknown_to_qemu(report.cpu_physical, report.revision, place)
+
+
+def _unknown_to_qemu(physical: str | None, revision: str | None, place: Place) -> str | None:
+    if physical is None or qemu.asks_kernel(place.qemu, revision):
+        return None
+    if qemu.knows(place.qemu, physical) is not False:
+        return None
+    return f"{_first('QEMU', qemu.first_that_knows(physical))} knows the processor {physical}."
+
+
+def _refused_by_libvirt(asks: Asks, host: HostAnswer, place: Place) -> str | None:
+    mode, model, physical = asks.cpu_mode, asks.cpu_model, host.cpu_physical
+    if mode == "maximum":
+        return "libvirt refuses maximum on Power."
+    if mode == "host-model":
+        if host.machine.startswith("ppc64") and not place.has_host_model(physical):
+            refused = "libvirt has no host model here, and refuses host-model."
+            if physical is None or libvirt.knows(place.libvirt, physical):
+                return refused
+            first = _first("libvirt", libvirt.first_that_knows(physical))
+            return f"{refused} {first} knows {physical}."
+        named = _mode_or_none(model or "")
+        if named is not None and named != model:
+            return f"libvirt refuses the mode {_short(model)}: it is spelt {str(named)!r}."
     if mode == "custom" and model is not None:
-        return _processor_named(model, report)
-    if mode is None:
-        asked = "The domain names no processor, which leaves it to QEMU's default under KVM"
-    elif mode == "host-model":
-        asked = "The domain has host-model without a <model>, which is -cpu host"
-    elif mode == "host-passthrough":
-        asked = "The domain has host-passthrough, which is -cpu host"
-    else:
-        return Verdict("unknown", f"What {_short(mode)} gives under KVM on Power is not known.")
-    return _physical(asked, None, report)
+        return _refused_custom(model, asks, host, place)
+    return None
 
 
-def _mode_named(model: str, report: HostReport) -> Verdict:
-    """host-model with a model: a mode, by its name in QEMU's own spelling."""
-    asked = f"The domain asks for the mode {_short(model)}"
-    mode = _mode_or_none(model)
-    if mode is not None and str(mode) != model:
-        return _no(f"{asked}, which QEMU knows only as {str(mode)!r}.", mode, report)
-    if mode is not None and mode in report.modes:
-        return Verdict("yes", f"{asked}. {_grants(report)}")
-    if model in _OLDER:
-        return Verdict("unknown", f"{asked}, of which the kernel's answer does not speak.")
-    if (mode is None or not mode.bit) and report.unknown_bits:
-        return Verdict("unknown", f"{asked}, which is not known here. {_grants(report)}")
-    return _no(f"{asked}.", mode, report)
-
-
-def _processor_named(model: str, report: HostReport) -> Verdict:
-    """custom: a processor by its name, which has to be the physical one."""
+def _refused_custom(model: str, asks: Asks, host: HostAnswer, place: Place) -> str | None:
+    """Why libvirt refuses a processor by its name."""
+    named, own = _processor_or_none(model), host.own_mode
     asked = f"The domain asks for the processor {_short(model)} (custom, which is -cpu)"
-    mode = _mode_or_none(model)
-    if mode is None:
-        return Verdict("unknown", f"{asked}, which is not known here.")
-    if own_mode(report.cpu_physical) in (mode, None):
-        return _physical(asked, mode, report)
-    physical = f"KVM presents none but the physical one, {report.cpu_physical}."
-    return _no(f"{asked}. {physical}", mode, report)
+    if named is not None and own is not None and named.mode != own:
+        return f"{asked}. KVM presents none but the physical one, {host.cpu_physical}."
+    compares = asks.cpu_check not in ("none", "full")
+    if compares and not place.has_host_model(host.cpu_physical):
+        return f"{asked}, which libvirt cannot compare: it does not know the host's."
+    if compares and asks.cpu_vendor not in (None, libvirt.VENDOR):
+        return f"{asked} of the vendor {_short(asks.cpu_vendor)}: here it is {libvirt.VENDOR}."
+    if named is None:
+        return f"{asked}, which libvirt does not know." if compares else None
+    if "_" in model and not compares:
+        return None
+    in_table = libvirt.knows(place.libvirt, named)
+    if in_table and model != named.upper():
+        return f"{asked}: the {named.label}, which libvirt spells {named.upper()!r}."
+    if not in_table and (compares or model != named):
+        return f"{asked}, which this libvirt does not know."
+    return None
 
 
-def _physical(asked: str, mode: CpuMode | None, report: HostReport) -> Verdict:
-    """The physical processor, which the host may not be able to grant."""
-    physical = report.cpu_physical
-    if physical is None:
-        return Verdict("unknown", f"{asked}. The host's processor is not known.")
-    asked = f"{asked}. Before QEMU 11.2 that is the physical processor, {physical}."
-    if own_mode(physical) in report.modes:
-        return Verdict("yes", f"{asked} {_grants(report)}")
-    return _no(asked, mode, report)
+def _by_mode(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMode | None]:
+    """The verdict by the mode that the guest gets, on a host that answered or has a hint."""
+    words = asks.words
+    compat = words.property("max-cpu-compat")
+    if compat is None and asks.cpu_mode == "host-model":
+        compat = asks.cpu_model
+    processor = words.cpu if words.cpu is not None else _custom(asks)
+    if processor is not None and processor != "host":
+        named = _processor_or_none(processor)
+        asked = f"The guest is given the processor {_short(processor)} (-cpu)"
+        if named is None:
+            return "unknown", f"{asked}, which is not known here.", None
+        if host.own_mode is None:
+            return "unknown", f"{asked}. The host's processor is not known.", None
+        if named.mode != host.own_mode:
+            physical = f"KVM presents none but the physical one, {host.cpu_physical}."
+            return _no(asks, host, f"{asked}. {physical}")
+        if not compat:
+            return _physical(asks, host, place, asked, by_name=True)
+    if compat:
+        return _mode(asks, host, place, compat)
+    if asks.cpu_mode not in (None, "custom", "host-model", "host-passthrough"):
+        return "unknown", f"What {_short(asks.cpu_mode)} gives on Power is not known.", None
+    what = {
+        None: "names no processor, which is QEMU's default",
+        "custom": "has its own -cpu",
+        "host-model": "has host-model without a <model>, which is -cpu host",
+        "host-passthrough": "has host-passthrough, which is -cpu host",
+    }[asks.cpu_mode]
+    return _physical(asks, host, place, f"The domain {what}")
 
 
-def _no(reason: str, mode: CpuMode | None, report: HostReport) -> Verdict:
-    instead = mode if mode in report.modes else report.newest
-    return Verdict("no", f"{reason} {_grants(report)}", instead)
+def _custom(asks: Asks) -> str | None:
+    return asks.cpu_model if asks.cpu_mode == "custom" else None
 
 
-def _grants(report: HostReport) -> str:
-    own = report.cpu_effective
-    itself = (
-        f", itself in {own} mode,"
-        if own and report.cpu_physical and own != own_mode(report.cpu_physical)
-        else ""
+def _mode(asks: Asks, host: HostAnswer, place: Place, name: str) -> tuple[str, str, CpuMode | None]:
+    """A mode by its name: max-cpu-compat."""
+    asked = f"The domain asks for the mode {_short(name)}"
+    mode = _mode_or_none(name)
+    if mode is None and host.unknown_bits:
+        return "unknown", f"{asked}, which is not known here. {_grants(host)}", None
+    if mode is None or mode != name or qemu.knows(place.qemu, mode) is False:
+        return _no(asks, host, f"{asked}, which QEMU does not know. {_grants(host)}")
+    if host.own_mode is not None and mode > host.own_mode:
+        physical = f"The processor is an earlier one, {host.cpu_physical}."
+        return _no(asks, host, f"{asked}. {physical} {_grants(host)}")
+    if mode < _OLDEST:
+        if host.platform == "powernv":
+            return "unknown", f"{asked}, which wants a hash page table.", None
+        return _no(asks, host, f"{asked}. Nested guests are radix only: {_OLDEST} and later.")
+    if host.status == "known":
+        if mode in host.modes:
+            return "yes", f"{asked}. {_grants(host)}", None
+        return _no(asks, host, f"{asked}. {_grants(host)}")
+    return _by_hint(asks, host, asked, mode)
+
+
+def _physical(
+    asks: Asks, host: HostAnswer, place: Place, asked: str, by_name: bool = False
+) -> tuple[str, str, CpuMode | None]:
+    """-cpu host without a mode, or the physical processor by its name."""
+    own = host.own_mode
+    asks_kernel = qemu.asks_kernel(place.qemu, host.revision)
+    if asks_kernel and not by_name and host.modes:
+        version = qemu.version_text(qemu.ASKS)
+        asked = f"{asked}. From {version} on QEMU takes the newest mode granted, {host.newest}."
+        return "yes", f"{asked} {_grants(host)}", None
+    if own is None:
+        return "unknown", f"{asked}. The host's processor is not known.", None
+    if not by_name:
+        asked = f"{asked}: to QEMU the physical processor, {host.cpu_physical}"
+    if host.status == "hint":
+        return _by_hint(asks, host, asked, own)
+    if own in host.modes:
+        return "yes", f"{asked}. {_grants(host)}", None
+    if asks_kernel and by_name:
+        return "unknown", f"{asked}. What QEMU from 11.2 on makes of it is not known.", None
+    return _no(asks, host, f"{asked}. {_grants(host)}")
+
+
+def _by_hint(
+    asks: Asks, host: HostAnswer, asked: str, mode: CpuMode
+) -> tuple[str, str, CpuMode | None]:
+    """What a hint, the host's own mode, says to a mode up to the processor's own."""
+    hint = _newest(host)
+    says = f"{asked}. {_grants(host)}"
+    if hint is None or mode < hint:
+        return "unknown", f"{says} Of {mode} it does not speak.", None
+    if mode == hint:
+        return "likely yes", says, None
+    why = (
+        f"On this kernel such a guest may start all the same, as {mode}, where the hypervisor is "
+        "QEMU; from Linux 7.3 on it does not: KVM then holds guests to what is granted."
     )
-    return f"Host {report.hostname}{itself} grants {granted_text(report)}."
+    return "likely no", f"{says} {why}", _named(asks, host) or hint
+
+
+def _no(asks: Asks, host: HostAnswer, reason: str) -> tuple[str, str, CpuMode | None]:
+    return "no", reason, _named(asks, host) or _newest(host)
+
+
+def _named(asks: Asks, host: HostAnswer) -> CpuMode | None:
+    """The mode that a domain means, if the host grants it."""
+    name = asks.words.property("max-cpu-compat") or asks.cpu_model or ""
+    named = _processor_or_none(name)
+    return named.mode if named is not None and named.mode in host.modes else None
+
+
+def _newest(host: HostAnswer) -> CpuMode | None:
+    """The newest mode granted, or the hint."""
+    mode = host.hint if host.status == "hint" else host.newest
+    return mode if isinstance(mode, CpuMode) else None
+
+
+def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
+    """What is no mode, but keeps the guest from starting here."""
+    words = asks.words
+    if asks.migratable == "on" or (asks.migratable and asks.cpu_mode != "host-passthrough"):
+        yield "libvirt refuses migratable= here: leave it out."
+    if asks.cpu_features:
+        names = ", ".join(map(_short, asks.cpu_features[:3]))
+        yield f"QEMU has no <feature> of a processor on Power: leave out {names}."
+    if _is_on(asks.htm, words.property("cap-htm")) and (host.own_mode or _OLDEST) > _OLDEST:
+        yield f"{host.cpu_physical} has no transactional memory: <htm> has to be off."
+    nested = _is_on(asks.nested_hv, words.property("cap-nested-hv"))
+    if nested and host.nested_api == 2:
+        yield "under nested API v2 a guest cannot nest in its turn: <nested-hv> has to be off."
+    limit = page_needed(place.page_size)
+    if limit is None or asks.huge_pages:
+        return
+    said = words.property(PAGE_LIMIT)
+    allowed = asks.page_limit if said is None else qemu.read_size(said)
+    if (allowed or qemu.GUEST_PAGE) > limit:
+        yield (
+            f"this kernel has pages of {size_text(limit)}: without "
+            f"{PAGE_LIMIT}={limit >> 10}k (<maxpagesize>) no guest starts."
+        )
+
+
+def _is_on(state: str | None, word: str | None) -> bool:
+    """Whether a feature is on; QEMU's own word counts before libvirt's."""
+    return state == "on" if word is None else word in ("on", "yes", "true", "y")
+
+
+def _grants(host: HostAnswer) -> str:
+    own = host.cpu_effective
+    physical = host.own_mode
+    itself = f", itself in {own} mode," if own and physical and own != physical else ""
+    if host.status == "hint":
+        return f"The host{itself} cannot be asked; its own mode, {host.hint}, is a hint."
+    modes = modes_text(host.modes, host.unknown_bits or 0)
+    return f"The host{itself} grants {modes}."
+
+
+def _first(program: str, version: tuple[int, int] | None) -> str:
+    """Which version of a program is the first: "Only QEMU from 9.2 on"."""
+    if version is None:
+        return f"No released {program}"
+    return f"Only {program} from {qemu.version_text(version)} on"
 
 
 def _mode_or_none(name: str) -> CpuMode | None:
@@ -174,6 +423,14 @@ def _mode_or_none(name: str) -> CpuMode | None:
         return None
 
 
-def _short(text: str) -> str:
+def _processor_or_none(name: str) -> Processor | None:
+    try:
+        return Processor(name)
+    except ValueError:
+        return None
+
+
+def _short(text: str | None) -> str:
     """Text from a file, in quotes, cut off where it is long, with nothing but ASCII."""
+    text = text or ""
     return ascii(text if len(text) <= 60 else text[:57] + "...")

@@ -97,7 +97,7 @@ def test_a_hint_needs_consent_and_is_told(capsys):
     assert "--accept-hint" in capsys.readouterr().err
     assert advise(*words, "--accept-hint") == 0
     out, err = capsys.readouterr()
-    assert out == "-machine pseries,max-cpu-compat=power10\n"
+    assert out == "-machine pseries,max-cpu-compat=power10,cap-hpt-max-page-size=4k\n"
     assert "hint" in err
 
 

@@ -123,7 +123,7 @@ def test_elsewhere_a_line_stays_a_line():
         (["doctor", "--simulate", "power10"], "pass", 32),
         (["doctor", "--simulate", "linux-6.12"], "fail", 31),
         (["doctor", "--simulate", "power11-as-power10"], "warn", 33),
-        (["check", "{}/guest.xml", "--simulate", "power10"], "yes", 32),
+        (["check", "{}/guest.xml", "--simulate", "power11"], "yes", 32),
         (["check", "{}/guest.xml", "--simulate", "power11-as-power10"], "no", 31),
         (["check", "{}/guest.xml", "--simulate", "no-device"], "cannot tell", 33),
     ],

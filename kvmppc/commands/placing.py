@@ -1,0 +1,89 @@
+"""Which QEMU, libvirt and page size an answer is for: asked on this host, or given in words."""
+
+from __future__ import annotations
+
+from kvmppc.guest import libvirt, qemu
+from kvmppc.guest.place import Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from kvmppc.guest.qemu import Version
+    from kvmppc.report import HostReport
+
+_PAGE_SIZES = {"4k": 4 << 10, "64k": 64 << 10}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds --qemu, --libvirt and --page-size."""
+    parser.add_argument(
+        "--qemu",
+        type=_qemu_version,
+        metavar="VERSION",
+        help="for this QEMU; else the one that is here, else one before 11.2",
+    )
+    parser.add_argument(
+        "--libvirt",
+        type=_libvirt_version,
+        metavar="VERSION",
+        help="for this libvirt; else the one that is here, else one from 11.4 on",
+    )
+    parser.add_argument(
+        "--page-size",
+        choices=_PAGE_SIZES,
+        help="of the host's kernel; else as the host says",
+    )
+
+
+def _qemu_version(text: str) -> Version:
+    return _version("QEMU", qemu.read_version(text), text)
+
+
+def _libvirt_version(text: str) -> Version:
+    return _version("libvirt", libvirt.read_version(text), text)
+
+
+def _version(program: str, version: Version | None, text: str) -> Version:
+    from argparse import ArgumentTypeError
+
+    if version is None:
+        raise ArgumentTypeError(f"{text!a} is no version of {program}; one is 11.1")
+    return version
+
+
+class Placing:
+    """The places of guests on one host: its programs are asked once each, when they are needed.
+
+    A record's and a simulated host's programs are not here, and are not asked.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, report: HostReport) -> None:
+        self._arguments = arguments
+        self._report = report
+        elsewhere = arguments.report is not None or arguments.simulate is not None
+        self._asks = not elsewhere and report.machine.startswith("ppc64")
+        self._qemus: dict[str | None, Version | None] = {}
+        self._libvirt: tuple[Version | None, bool | None] | None = None
+
+    def place(self, emulator: str | None = None, *, programs: bool = True) -> Place:
+        """The place of a guest with this emulator; ``programs`` False asks none of them."""
+        given = self._arguments
+        version, host_model = given.libvirt, None
+        asks = self._asks and programs
+        if asks and version is None:
+            if self._libvirt is None:
+                self._libvirt = libvirt.ask_version(), libvirt.ask_host_model()
+            version, host_model = self._libvirt
+        return Place(
+            self._qemu(emulator) if asks and given.qemu is None else given.qemu,
+            version,
+            host_model,
+            _PAGE_SIZES.get(given.page_size) or self._report.page_size,
+        )
+
+    def _qemu(self, emulator: str | None) -> Version | None:
+        if emulator not in self._qemus:
+            path = qemu.find(emulator)
+            self._qemus[emulator] = None if path is None else qemu.ask_version(path)
+        return self._qemus[emulator]
