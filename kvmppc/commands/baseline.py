@@ -38,7 +38,17 @@ _REPEATED = 3
 def configure(parser: argparse.ArgumentParser) -> None:
     """Says which words the command takes."""
     parser.add_argument("records", nargs="+", type=_path, metavar="RECORD")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--format",
+        choices=("text", "json", "html", "markdown"),
+        default="text",
+        help="json: one line; html: one page to look at; markdown: for a ticket; "
+        "default: %(default)s",
+    )
+    form.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="short for --format json"
+    )
     parser.add_argument(
         "--ignore-unknown",
         action="store_true",
@@ -64,10 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
                 progress.clear()
             complaints.end()
             _warn(fleet)
-            if arguments.json:
-                streams.answer_parts(fleet_json(fleet))
-            elif fleet.hosts:
-                streams.say(fleet_text(fleet, wants_color(sys.stdout)))
+            _show(fleet, arguments.format)
             return 2 if complaints.count else _exit_code(fleet, arguments.ignore_unknown)
     except FleetError as error:
         raise UsageError(str(error)) from None
@@ -92,6 +99,19 @@ def _size(paths: list[str]) -> int | None:
         return sum(map(os.path.getsize, paths)) if all(map(os.path.isfile, paths)) else None
     except OSError:
         return None
+
+
+def _show(fleet: Fleet, form: str) -> None:
+    """Prints the fleet in one of the forms."""
+    if form == "json":
+        streams.answer_parts(fleet_json(fleet))
+    elif form in ("html", "markdown"):
+        # Not at the top: whoever wants text needs none of it.
+        from kvmppc.fleet.fleetpage import fleet_html, fleet_markdown
+
+        streams.answer_parts(fleet_html(fleet) if form == "html" else fleet_markdown(fleet))
+    elif fleet.hosts:
+        streams.say(fleet_text(fleet, wants_color(sys.stdout)))
 
 
 def _exit_code(fleet: Fleet, ignore_unknown: bool) -> int:

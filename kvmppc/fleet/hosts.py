@@ -211,11 +211,12 @@ class Fleet:
         report = None if record is None else HostReport.from_json(record)
         return Answer(status, _text(reason), report)
 
-    def alike(self) -> Iterator[tuple[Answer, Iterator[str]]]:
-        """Each different answer, and the names of the hosts that gave it."""
-        for (number,) in self._select("SELECT id FROM answers ORDER BY id"):
+    def alike(self) -> Iterator[tuple[Answer, int, Iterator[str]]]:
+        """Each different answer, how many hosts gave it, and their names."""
+        rows = self._select("SELECT answer, count(*) FROM hosts GROUP BY answer ORDER BY answer")
+        for number, hosts in rows:
             names = self._names("SELECT name FROM hosts WHERE answer = ?", number)
-            yield self._answer(number), names
+            yield self._answer(number), hosts, names
 
     def groups(self) -> list[Group]:
         """All hosts by what they answered, those that grant the least first, unknown last."""

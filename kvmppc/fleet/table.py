@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kvmppc.processors import CpuMode
 
 # A fleet of more hosts than this has a line for each answer, not for each host.
-_ROWS = 40
+ROWS = 40
 _NAMED = 5
 _NAME_WIDTH = 64
 _NOTE_WIDTH = 240
@@ -24,12 +24,12 @@ _NOTE_WIDTH = 240
 
 def fleet_text(fleet: Fleet, color: bool = False) -> str:
     """A fleet as a table, hosts by modes, and what is common; each line ends in a newline."""
-    rows = _host_rows(fleet) if fleet.hosts <= _ROWS else _group_rows(fleet)
+    rows = _host_rows(fleet) if fleet.hosts <= ROWS else _group_rows(fleet)
     width = max((len(first) for first, *_ in rows), default=0)
     table = "".join(
         f"{first:<{width}}  {cells}  {note}".rstrip() + "\n" for first, cells, note in rows
     )
-    return f"{table}\n" + "".join(f"{name:<9}  {value}\n" for name, value in _common(fleet, color))
+    return f"{table}\n" + "".join(f"{name:<9}  {value}\n" for name, value in common(fleet, color))
 
 
 def _cells(modes: tuple[CpuMode, ...] | None, named: tuple[CpuMode, ...]) -> str:
@@ -43,9 +43,9 @@ def _host_rows(fleet: Fleet) -> list[tuple[str, str, str]]:
     named = fleet.named
     rows = [
         (
-            _cut(host.name, _NAME_WIDTH),
+            cut(host.name, _NAME_WIDTH),
             _cells(host.answer.modes, named),
-            "" if host.answer.modes is not None else _cut(host.answer.reason, _NOTE_WIDTH),
+            "" if host.answer.modes is not None else cut(host.answer.reason, _NOTE_WIDTH),
         )
         for host in fleet
     ]
@@ -57,13 +57,13 @@ def _group_rows(fleet: Fleet) -> list[tuple[str, str, str]]:
     named = fleet.named
     rows = [("hosts", "  ".join(named), "")]
     for group in fleet.groups():
-        names = _some((name for name, _ in fleet.members(group)), group.hosts)
+        names = some((name for name, _ in fleet.members(group)), group.hosts)
         note = names if group.modes is not None else f"{group.status}: {names}"
         rows.append((f"{group.hosts:,}", _cells(group.modes, named), note))
     return rows
 
 
-def _common(fleet: Fleet, color: bool) -> Iterator[tuple[str, str]]:
+def common(fleet: Fleet, color: bool = False) -> Iterator[tuple[str, str]]:
     """What the hosts have in common, what holds newer modes back, and who cannot tell."""
     bold, plain = ("\x1b[1m", "\x1b[0m") if color else ("", "")
     names = [str(mode) for mode in fleet.modes]
@@ -77,8 +77,8 @@ def _common(fleet: Fleet, color: bool) -> Iterator[tuple[str, str]]:
     for mode in fleet.newer if fleet.known else ():
         granting = fleet.granting(mode)
         if granting:
-            some = _some(fleet.blockers(mode), fleet.known - granting)
-            yield str(mode), f"held back by {some}"
+            blockers = some(fleet.blockers(mode), fleet.known - granting)
+            yield str(mode), f"held back by {blockers}"
         else:
             yield str(mode), "granted by no host"
     unknown = fleet.hosts - fleet.known
@@ -86,13 +86,13 @@ def _common(fleet: Fleet, color: bool) -> Iterator[tuple[str, str]]:
         yield "unknown", f"{unknown:,} of {fleet.hosts:,} cannot tell: neither yes nor no"
 
 
-def _some(names: Iterable[str], count: int) -> str:
+def some(names: Iterable[str], count: int) -> str:
     """The first few names of many, and how many more there are."""
-    some = ", ".join(_cut(name, _NAME_WIDTH) for name in itertools.islice(names, _NAMED))
-    return some if count <= _NAMED else f"{some} and {count - _NAMED:,} more"
+    first = ", ".join(cut(name, _NAME_WIDTH) for name in itertools.islice(names, _NAMED))
+    return first if count <= _NAMED else f"{first} and {count - _NAMED:,} more"
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
     """A text that leaves room beside it. A file may have a name or a reason of megabytes."""
     text = printable(text[: width + 1])
     return text if len(text) <= width else text[: width - 3] + "..."

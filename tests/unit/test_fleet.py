@@ -184,7 +184,7 @@ def test_hosts_come_back_as_they_were_added():
 def test_hosts_with_one_answer_are_found_together():
     first, other = granting(*MODES[:2]), granting(MODES[0])
     with fleet_of(("a", first), ("b", other), ("c", first)) as fleet:
-        alike = [(answer.report, list(names)) for answer, names in fleet.alike()]
+        alike = [(answer.report, list(names)) for answer, _, names in fleet.alike()]
     assert alike == [(first.report, ["a", "c"]), (other.report, ["b"])]
 
 

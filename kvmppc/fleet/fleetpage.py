@@ -1,0 +1,132 @@
+"""A fleet as a page to look at, and as Markdown for a ticket: hosts by answer, and modes."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from kvmppc.fleet import markdown
+from kvmppc.fleet.page import cell, escaped, facts, names, page, search
+from kvmppc.fleet.table import ROWS, common, some
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kvmppc.fleet.hosts import Fleet
+    from kvmppc.processors import CpuMode
+
+# A group of more hosts than this is folded until somebody opens it.
+_OPEN = 60
+
+
+class _Row:
+    """Hosts that grant the same modes, or that cannot tell for the same reason."""
+
+    def __init__(
+        self, hosts: int, modes: tuple[CpuMode, ...] | None, reason: str, members: Iterable[str]
+    ) -> None:
+        self.hosts = hosts
+        self.modes = modes
+        self.reason = reason
+        self.members = members
+
+
+def _rows(fleet: Fleet) -> Iterator[_Row]:
+    """The rows of the table, those that grant the least first, and those that cannot tell last."""
+    for group in fleet.groups():
+        if group.modes is not None:
+            known = (name for name, _ in fleet.members(group))
+            yield _Row(group.hosts, group.modes, "", known)
+    unknown: dict[str, list[Iterator[str]]] = {}
+    counts: dict[str, int] = {}
+    for answer, hosts, members in fleet.alike():
+        if answer.modes is None:
+            unknown.setdefault(answer.reason, []).append(members)
+            counts[answer.reason] = counts.get(answer.reason, 0) + hosts
+    for reason, parts in sorted(unknown.items()):
+        yield _Row(counts[reason], None, reason, chain.from_iterable(parts))
+
+
+def fleet_html(fleet: Fleet) -> Iterator[str]:
+    """A fleet as one page of HTML, in parts; nobody is left out."""
+    return page(f"Processor modes of {_count(fleet.hosts)}", _body(fleet))
+
+
+def _body(fleet: Fleet) -> Iterator[str]:
+    named = fleet.named
+    yield facts(_facts(fleet))
+    words = [(f"yes:{mode}", f"that grant {mode}") for mode in named]
+    words += [(f"no:{mode}", f"that do not grant {mode}") for mode in named]
+    yield search("host", [*words, ("unknown", "that cannot tell")])
+    yield (
+        "<table>\n<caption>Which modes the hosts grant to guests; hosts of the same answer "
+        'are together.</caption>\n<thead><tr><th scope="col">Hosts</th>'
+    )
+    yield "".join(f'<th scope="col" class="cell">{escaped(mode)}</th>' for mode in named)
+    yield "</tr></thead>\n"
+    for row in _rows(fleet):
+        yield from _row(row, named)
+    yield "</table>\n"
+
+
+def _facts(fleet: Fleet) -> Iterator[tuple[str, str]]:
+    """What the hosts have in common, and how many grant what; the table has their names."""
+    if fleet.modes:
+        yield "Common", f"{', '.join(fleet.modes)} (newest)"
+    else:
+        yield "Common", "none: no mode is granted by all" if fleet.known else "no host can tell"
+    for mode in fleet.newer if fleet.known else ():
+        granting = fleet.granting(mode)
+        yield mode, f"granted by {_count(granting)}, not granted by {fleet.known - granting:,}"
+    if fleet.known < fleet.hosts:
+        unknown = _count(fleet.hosts - fleet.known)
+        yield "Unknown", f"{unknown} cannot tell, and count neither as yes nor as no"
+    if fleet.simulated:
+        yield "Simulated", f"{_count(fleet.simulated)}, which are no real ones"
+
+
+def _row(row: _Row, named: tuple[CpuMode, ...]) -> Iterator[str]:
+    """A group of hosts: what they grant, and their names."""
+    if row.modes is None:
+        words = ["unknown"]
+        cells = cell("maybe", "cannot tell", len(named))
+    else:
+        words = [f"{'yes' if mode in row.modes else 'no'}:{mode}" for mode in named]
+        kinds = ["yes" if mode in row.modes else "no" for mode in named]
+        cells = "".join(cell(kind, kind) for kind in kinds)
+    opened = " open" if row.hosts <= _OPEN else ""
+    reason = f"<p>{escaped(row.reason)}</p>\n" if row.reason else ""
+    yield (
+        f'<tbody data-is="{escaped(" ".join(words))}">\n<tr class="group"><th scope="row">'
+        f'<span class="count"></span>{_count(row.hosts)}</th>{cells}</tr>\n'
+        f'<tr class="names"><td colspan="{len(named) + 1}">{reason}'
+        f"<details{opened}><summary>Names</summary>\n"
+    )
+    yield from names(row.members)
+    yield "</details></td></tr>\n</tbody>\n"
+
+
+def _count(hosts: int) -> str:
+    return f"{hosts:,} host{'' if hosts == 1 else 's'}"
+
+
+def fleet_markdown(fleet: Fleet) -> Iterator[str]:
+    """A fleet as Markdown, in parts: a row for each host, or for each answer of many hosts."""
+    for name, text in common(fleet):
+        yield f"- {name}: {markdown.code(text)}\n"
+    named = fleet.named
+    yield "\n"
+    yield from markdown.table(["hosts", *named, "reason"], _markdown_rows(fleet, named))
+
+
+def _markdown_rows(fleet: Fleet, named: tuple[CpuMode, ...]) -> Iterator[list[str]]:
+    for row in _rows(fleet):
+        modes = row.modes
+        words = ["?" if modes is None else "yes" if mode in modes else "no" for mode in named]
+        reason = markdown.code(row.reason) if row.reason else ""
+        if fleet.hosts <= ROWS:
+            for name in row.members:
+                yield [markdown.code(name), *words, reason]
+        else:
+            listed = markdown.code(some(row.members, row.hosts))
+            yield [f"{_count(row.hosts)}: {listed}", *words, reason]
