@@ -81,7 +81,7 @@ class VmCreationError(KvmError):
 
 
 class UnsupportedError(KvmError):
-    """The kernel, or the VM's backend, does not have the operation: ENOTTY."""
+    """The kernel, or the VM's backend, does not have the operation: ENOTTY, or ENOSYS."""
 
 
 class InvalidError(KvmError):
@@ -169,6 +169,11 @@ _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
         NotKvmDeviceError,
         "This is not a KVM device: it does not know KVM's first question.",
         "Name the device itself, usually /dev/kvm.",
+    ),
+    ("KVM_GET_API_VERSION", _errno.ENOSYS): (
+        UnsupportedError,
+        "There is no KVM here: this program runs on an emulated processor (qemu-user).",
+        "Ask on the host itself.",
     ),
     ("KVM_GET_API_VERSION", _errno.EINVAL): (
         NotKvmDeviceError,

@@ -31,6 +31,9 @@ class Source:
         simulated: the name of the simulated host, None for a real one.
     """
 
+    root: str
+    simulated: str | None
+
     def __init__(
         self,
         root: str = "/",
@@ -169,20 +172,32 @@ class Host:
         has_tree: whether the device tree can be read; containers mask it.
     """
 
+    source: Source
+    hostname: str
+    kernel: str
+    machine: str
+    simulated: str | None
+    platform: str | None
+    cpu_physical: Processor | None
+    cpu_effective: CpuMode | None
+    effective_from: str | None
+    words: str
+    pvr: int | None
+    stored_pvr: int | None
+    cpu_version: int | None
+    mmu: str | None
+    page_size: int | None
+    has_tree: bool
+
     def __init__(self, source: Source) -> None:
         self.source = source
         self.simulated = source.simulated
         self.hostname, self.kernel, self.machine = source.uname()
         self.page_size = source.page_size()
-        self.platform: str | None = None
-        self.cpu_physical: Processor | None = None
-        self.cpu_effective: CpuMode | None = None
-        self.effective_from: str | None = None
+        self.platform = self.effective_from = self.mmu = None
+        self.cpu_physical = self.cpu_effective = None
+        self.pvr = self.stored_pvr = self.cpu_version = None
         self.words = ""
-        self.pvr: int | None = None
-        self.stored_pvr: int | None = None
-        self.cpu_version: int | None = None
-        self.mmu: str | None = None
         self.has_tree = False
         if self.is_power:
             self._read(source)

@@ -57,6 +57,9 @@ class SimulatedHost:
 
     __slots__ = ("_source", "name", "summary")
 
+    name: str
+    summary: str
+
     def __init__(
         self,
         name: str,
