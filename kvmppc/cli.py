@@ -35,8 +35,10 @@ def _overview() -> str:
 
 def _version() -> str:
     """The version, and whose definitions of the interface were compiled in."""
-    from kvmppc.kvm import header_definitions
-
+    try:
+        from kvmppc.kvm import header_definitions
+    except ImportError as error:
+        return f"kvmppc {__version__} ({error})\n"
     names = ", ".join(f"{name} {source}" for name, source in header_definitions())
     return f"kvmppc {__version__} (linux/kvm.h: {names})\n"
 
@@ -82,6 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(list(words))
     except (UsageError, streams.OutputError) as error:
+        streams.tell(str(error))
+        return USAGE
+    except ImportError as error:
+        if error.name != "kvmppc._fast":
+            return _crashed(error, _TRACEBACK in words)
         streams.tell(str(error))
         return USAGE
     except BrokenPipeError:

@@ -18,7 +18,6 @@ from kvmppc.errors import (
     VmCreationError,
 )
 from kvmppc.host import Host, read_host
-from kvmppc.kvm import API_VERSION, Cap, Kvm, capability_of
 from kvmppc.processors import GRANTABLE, MODES, CpuMode
 from kvmppc.record import FIELDS, SCHEMA, RecordError, dump, load
 from kvmppc.values import Value, fill
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from kvmppc.caps import CompatCaps
+    from kvmppc.kvm import Kvm
 
     Status = Literal["known", "hint", "unsupported", "unavailable", "error", "denied"]
 
@@ -194,6 +194,9 @@ def probe(device: str | os.PathLike[str] = "/dev/kvm") -> HostReport:
     Raises:
         ValueError: the path has a null character.
     """
+    # Not at the top: records are read where there is no compiled module, too.
+    from kvmppc.kvm import Kvm
+
     host = read_host()
     path = os.fspath(device)
     finding = _Finding(host)
@@ -238,6 +241,8 @@ class _Finding:
 
     def ask(self, kvm: Kvm) -> None:
         """Asks KVM, one question after the other. Raises the KvmError that ends it."""
+        from kvmppc.kvm import API_VERSION, Cap, capability_of
+
         self.fields["api_version"] = API_VERSION  # else there would be no handle
         revision = kvm.get_revision()
         self.fields["revision"] = revision
@@ -265,6 +270,8 @@ class _Finding:
 
         Under v1 the capability is 1, unless kvm_hv was told not to nest; under v2 it is 0.
         """
+        from kvmppc.kvm import Cap
+
         if kvm.check_extension(Cap.PPC_NESTED_HV):
             self.fields["nested_api"] = 1
         elif self.host.is_nesting_on():

@@ -21,17 +21,18 @@ if not any((ROOT / "kvmppc").glob("_native.*.so")):
 try:
     import hypothesis
 
-    import kvmppc._native
+    import kvmppc.kvm
 except ImportError as error:
     sys.exit(
         f"{error}: the tests run on the installed package; pip install '.[test]' installs it with "
         "what they need."
     )
 
-# Where a build root is tested, children find the package as this process does.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [str(Path(kvmppc.__file__).parents[1]), os.environ.get("PYTHONPATH")])
-)
+# Where a distribution's build root is tested, children must find it too.
+package = Path(kvmppc.__file__).parents[1]
+if Path(sys.prefix) not in package.parents:
+    paths = [str(package), os.environ.get("PYTHONPATH")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 # "lab" is for emulated machines, which are twenty times slower.
 hypothesis.settings.register_profile("default", deadline=None)

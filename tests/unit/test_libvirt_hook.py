@@ -93,7 +93,7 @@ def test_an_error_of_the_hooks_own_blocks_nothing_and_is_told(hook, monkeypatch)
 
 def test_it_is_a_program():
     assert os.access(HOOK, os.X_OK)
-    assert HOOK.read_bytes().startswith(b"#!/usr/bin/env python3\n")
+    assert HOOK.read_bytes().startswith(b"#!/opt/kvmppc/bin/python3\n")
 
 
 def test_on_a_machine_that_cannot_tell_it_lets_the_guest_start():
