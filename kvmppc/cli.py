@@ -82,6 +82,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        return _code(words)
+    except KeyboardInterrupt:
+        # Here, for it can also come while something else is said.
+        return 128 + 2
+
+
+def _code(words: list[str]) -> int:
+    """Runs the command, and makes what ended it into an exit code."""
+    try:
         return _run(list(words))
     except (UsageError, streams.OutputError) as error:
         streams.tell(str(error))
@@ -94,8 +103,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader has gone, as head does: the shell's own way to say so is 128 + SIGPIPE.
         return 128 + 13
-    except KeyboardInterrupt:
-        return 128 + 2
     except SystemExit:
         return 0  # argparse has printed the help
     except Exception as error:

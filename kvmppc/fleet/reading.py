@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import stat
 from functools import partial
 
 from kvmppc.fleet.forms import Records
@@ -85,9 +86,13 @@ class RecordReader:
         left = [folder]
         while left:
             path = left.pop()
-            if not os.path.isdir(path):
-                # Opening a pipe would wait for a writer; a link to nothing is told on opening.
-                if os.path.isfile(path) or not os.path.exists(path):
+            try:
+                mode = os.stat(path).st_mode
+            except OSError:
+                mode = stat.S_IFREG  # a link to nothing, say; opening it tells what is wrong
+            if not stat.S_ISDIR(mode):
+                # Opening a pipe would wait for a writer.
+                if stat.S_ISREG(mode):
                     yield path
                 continue
             if path is not folder and os.path.islink(path):
