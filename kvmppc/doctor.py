@@ -1,21 +1,19 @@
 """Each step from the processor to the answer, by itself: what was read, and what to do.
 
 probe() gives one answer and the reason for it. This goes the same way, but tells of every
-step, and looks at what is around it: the module, the host's own mode, QEMU.
+step, and looks at what is around it: the module, the host's own mode, pages, QEMU, libvirt.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-
 from kvmppc import remedies
 from kvmppc.errors import DevicePermissionError, KvmError
 from kvmppc.guest.advice import modes_text
+from kvmppc.guest.surroundings import look
 from kvmppc.host import read_host
 from kvmppc.kvm import Cap, Kvm, capability_of
 from kvmppc.processors import Processor
+from kvmppc.report import probe
 from kvmppc.values import Value, fill
 
 TYPE_CHECKING = False
@@ -40,13 +38,12 @@ STEPS = (
     "vm",
     "ioctl",
     "processor",
+    "pages",
     "qemu",
+    "libvirt",
 )
 """The steps' names, in their order."""
 
-_QEMU = "qemu-system-ppc64"
-_QEMU_ASKS = (11, 2)  # the first QEMU that asks the kernel which modes it grants
-_QEMU_SECONDS = 10
 _ADVISE = "Give guests a mode that is granted: kvmppc advise tells the words."
 
 # The step at which each call is made.
@@ -107,17 +104,11 @@ def diagnose(device: str | None = "/dev/kvm") -> tuple[Step, ...]:
         steps["platform"] = _platform(host)
         steps["mmu"] = _mmu(host)
         steps["processor"] = _processor(host, questions.caps)
-        steps["module"], steps["qemu"] = _surroundings(host, device)
+        steps["module"] = check_module(host)
+        if device is not None:
+            for name, (state, found, remedy) in look(probe(device)).items():
+                steps[name] = Step(name, state, found, remedy)
     return tuple(steps.get(name) or Step(name, "not asked", "") for name in STEPS)
-
-
-def _surroundings(host: Host, device: str | None) -> tuple[Step, Step]:
-    """The module and QEMU. A simulated host has no QEMU, and this machine's is not its."""
-    if device is None:
-        return check_module(host), Step("qemu", "not asked", "")
-    if host.simulated is None:
-        return check_module(host), check_qemu()
-    return check_module(host), Step("qemu", "not asked", "a simulated host has none")
 
 
 def _architecture(host: Host) -> Step:
@@ -264,28 +255,3 @@ _OWN_MODE = {
     "kvm": "Leaving max-cpu-compat out of the host's own QEMU",
     None: "The host's processor compatibility mode, set to that of its processor,",
 }
-
-
-def check_qemu() -> Step:
-    """Whether the QEMU on the PATH is one that asks the kernel by itself, by its --version."""
-    path = shutil.which(_QEMU)
-    if path is None:
-        return Step("qemu", "warn", f"no {_QEMU} on the PATH")
-    try:
-        done = subprocess.run(
-            [path, "--version"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_QEMU_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Step("qemu", "warn", f"{path} --version failed: {error}")
-    version = re.search(rb"version (\d{1,9})\.(\d{1,9})(\.\d{1,9})?", done.stdout)
-    if version is None:
-        return Step("qemu", "warn", f"{path} --version tells no version")
-    found = f"{path}: {version.group().decode()}"
-    if (int(version[1]), int(version[2])) >= _QEMU_ASKS:
-        return Step("qemu", "pass", found)
-    return Step("qemu", "warn", f"{found}, which does not ask the kernel itself", _ADVISE)

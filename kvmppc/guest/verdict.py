@@ -165,6 +165,10 @@ def _answer(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMo
     words = asks.words
     if words.unsure is not None:
         return "unknown", f"{_short(words.unsure)} in <qemu:commandline> may set the mode.", None
+    unknown = _unknown_to_qemu(host.cpu_physical, host.revision, place)
+    if unknown is not None:
+        # No mode mends that.
+        return "no", unknown, None
     refused = _refused(asks, host, place)
     if refused is not None:
         return _no(asks, host, refused)
@@ -193,10 +197,7 @@ def _refused(asks: Asks, host: HostAnswer, place: Place) -> str | None:
         return f"QEMU takes no value within a word, as in {_short(words.wrong)}."
     if "compat=" in words.cpu_properties:
         return "QEMU has no compat property of -cpu since 6.0: the mode is max-cpu-compat."
-    refused = _refused_by_libvirt(asks, host, place)
-    if refused is not None:
-        return refused
-    return _unknown_to_qemu(host.cpu_physical, host.revision, place)
+    return _refused_by_libvirt(asks, host, place)
 
 
 def unknown_processor(report: HostReport, place: Place) -> str | None:
@@ -209,7 +210,7 @@ def _unknown_to_qemu(physical: str | None, revision: str | None, place: Place) -
         return None
     if qemu.knows(place.qemu, physical) is not False:
         return None
-    return f"{_first('QEMU', qemu.first_that_knows(physical))} knows the processor {physical}."
+    return _first("QEMU", qemu.first_that_knows(physical), physical)
 
 
 def _refused_by_libvirt(asks: Asks, host: HostAnswer, place: Place) -> str | None:
@@ -221,8 +222,8 @@ def _refused_by_libvirt(asks: Asks, host: HostAnswer, place: Place) -> str | Non
             refused = "libvirt has no host model here, and refuses host-model."
             if physical is None or libvirt.knows(place.libvirt, physical):
                 return refused
-            first = _first("libvirt", libvirt.first_that_knows(physical))
-            return f"{refused} {first} knows {physical}."
+            first = _first("libvirt", libvirt.first_that_knows(physical), physical)
+            return f"{refused} {first}"
         named = _mode_or_none(model or "")
         if named is not None and named != model:
             return f"libvirt refuses the mode {_short(model)}: it is spelt {str(named)!r}."
@@ -409,11 +410,11 @@ def _grants(host: HostAnswer) -> str:
     return f"The host{itself} grants {modes}."
 
 
-def _first(program: str, version: tuple[int, int] | None) -> str:
-    """Which version of a program is the first: "Only QEMU from 9.2 on"."""
+def _first(program: str, version: tuple[int, int] | None, processor: str) -> str:
+    """Which version of a program is the first to know a processor, a sentence."""
     if version is None:
-        return f"No released {program}"
-    return f"Only {program} from {qemu.version_text(version)} on"
+        return f"{program} does not know the processor {processor}, as far as is known here."
+    return f"Only {program} from {qemu.version_text(version)} on knows the processor {processor}."
 
 
 def _mode_or_none(name: str) -> CpuMode | None:

@@ -49,6 +49,80 @@ def test_no_exits_1_and_says_what_to_write_instead(check, capsys):
     assert err == ""
 
 
+def test_a_verdict_names_the_programs_that_it_holds_for(check, capsys):
+    check(GRANTED)
+    assert "(assumed: QEMU before 11.2, libvirt from 11.4 on)" in capsys.readouterr().out
+    check(GRANTED, "--qemu", "11.1.90", "--libvirt", "12.8.0")
+    assert "(QEMU 11.2, libvirt 12.8)" in capsys.readouterr().out
+    check(domain("<cpu mode='host-passthrough'/>"), "--libvirt", "11.3.0")
+    assert "(libvirt 11.3; assumed: QEMU before 11.2)" in capsys.readouterr().out
+
+
+def test_from_11_2_on_qemu_asks_the_kernel_itself(check):
+    assert check(PASSTHROUGH, "--qemu", "11.1") == 1
+    assert check(PASSTHROUGH, "--qemu", "11.2") == 0
+
+
+def test_a_libvirt_without_a_host_model_is_given_the_words_it_takes(check, capsys):
+    assert check(GRANTED, "--libvirt", "11.3") == 1
+    out = capsys.readouterr().out
+    assert "Only libvirt from 11.4 on knows the processor power11." in out
+    assert "<cpu mode='host-passthrough' check='none'/>" in out
+    assert "<qemu:arg value='max-cpu-compat=power9'/>" in out
+
+
+def test_what_else_keeps_a_guest_from_starting_is_said_in_a_line_of_its_own(check, capsys):
+    assert check(GRANTED, "--page-size", "4k") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("no: The domain asks for the mode 'power9'.")
+    assert lines[1].startswith("also: this kernel has pages of 4 KiB: ")
+    assert lines[2:] == [
+        "write instead: <features><hpt><maxpagesize unit='KiB'>4</maxpagesize></hpt></features>"
+    ]
+
+
+def test_a_hint_is_likely_and_certain_where_it_is_accepted(check, capsys):
+    own = domain("<cpu mode='host-model'><model>power10</model></cpu>")
+    words = ("--page-size", "64k")
+    assert check(own, *words, host="linux-6.12") == 3
+    assert capsys.readouterr().out.startswith("likely yes: ")
+    assert check(own, *words, "--accept-hint", host="linux-6.12") == 0
+    assert capsys.readouterr().out.startswith("yes: ")
+    newer = domain("<cpu mode='host-model'><model>power11</model></cpu>")
+    assert check(newer, *words, host="linux-6.12") == 1
+
+
+def test_many_domains_have_a_line_each_and_the_exit_code_of_the_worst(tmp_path, capsys):
+    folder = tmp_path / "qemu"
+    folder.mkdir()
+    (folder / "networks").mkdir()
+    (folder / "a.xml").write_bytes(GRANTED)
+    (folder / "notes.txt").write_bytes(b"none")
+    (tmp_path / "b.xml").write_bytes(domain("", arch="x86_64"))
+    words = ["check", str(folder), str(tmp_path / "b.xml"), "--simulate", "power11-as-power10"]
+    assert main(words) == 3
+    (folder / "c.xml").write_bytes(PASSTHROUGH)
+    capsys.readouterr()
+    assert main(words) == 1
+    out, err = capsys.readouterr()
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        [f"{folder}/a.xml:", "yes:"],
+        [f"{folder}/c.xml:", "no:"],
+        [f"{tmp_path}/b.xml:", "cannot"],
+    ]
+    assert err == ""
+    (folder / "d.xml").write_bytes(b"<network/>")
+    assert main([*words, "--json"]) == 2
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["answer"] for line in out.splitlines()] == ["yes", "no", "unknown"]
+    assert err.startswith(f"kvmppc: {folder}/d.xml is not a libvirt domain: ")
+
+
+def test_a_folder_without_domains_is_named(tmp_path, capsys):
+    assert main(["check", str(tmp_path), "--simulate", "power9"]) == 2
+    assert capsys.readouterr().err == f"kvmppc: {tmp_path}: no *.xml is in this folder\n"
+
+
 @pytest.mark.parametrize("data", [b"", b"<network/>", b"<!DOCTYPE domain><domain/>", b"\0"])
 def test_what_is_no_domain_exits_2(data, check, capsys):
     assert check(data) == 2

@@ -8,7 +8,9 @@ import pytest
 
 import kvmppc.doctor
 from kvmppc.cli import main
-from kvmppc.doctor import STEPS, check_module, check_qemu, diagnose
+from kvmppc.doctor import STEPS, check_module, diagnose
+from kvmppc.guest.surroundings import UNADVISED
+from kvmppc.guest.verdict import check_domain
 from kvmppc.host import Host, Source
 from kvmppc.testing import simulated_host, simulated_hosts
 
@@ -64,9 +66,10 @@ def test_every_simulated_host_is_told_here():
 @pytest.mark.parametrize("name", TROUBLE)
 def test_the_step_that_is_wrong_is_the_one_that_is_told(name):
     states = {step.name: step.state for step in steps_of(name).values()}
-    expected = {"qemu": "not asked", **TROUBLE[name]}
-    assert {step: state for step, state in states.items() if state != "pass"} == expected
     assert tuple(states) == STEPS
+    for of_guests in ("pages", "qemu", "libvirt"):
+        del states[of_guests]
+    assert {step: state for step, state in states.items() if state != "pass"} == TROUBLE[name]
 
 
 @pytest.mark.parametrize("name", TROUBLE)
@@ -178,72 +181,28 @@ def test_a_device_tree_that_cannot_be_read_and_one_of_no_known_platform_are_two_
     assert "no platform known here" in platform_step(tmp_path).found
 
 
-# QEMU.
+# Guests that are given no advice.
 
 
-@pytest.fixture
-def qemu(tmp_path, monkeypatch):
-    """Puts a program on the PATH, alone, that stands for QEMU."""
+@pytest.mark.parametrize("name", TROUBLE)
+def test_what_is_said_of_guests_without_advice_is_what_check_says(name):
+    steps = steps_of(name)
+    with simulated_host(name):
+        verdict = check_domain(UNADVISED, kvmppc.probe())
+    qemu, pages = steps["qemu"], steps["pages"]
+    if verdict.answer == "unknown":
+        assert qemu.state == "not asked"
+        return
+    assert (qemu.state == pages.state == "pass") == (verdict.answer == "yes")
+    assert (pages.state == "warn") == any("pages of 4 KiB" in also for also in verdict.also)
+    assert (qemu.remedy is None) == (qemu.state == "pass")
 
-    def install(script):
-        program = tmp_path / "qemu-system-ppc64"
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o755)
 
+def test_a_simulated_host_does_not_ask_this_machines_programs(tmp_path, monkeypatch):
+    for name in ("qemu-system-ppc64", "virsh"):
+        (tmp_path / name).write_text(f"#!/bin/sh\n: > {tmp_path}/asked\n")
+        (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    return install
-
-
-@pytest.mark.parametrize(
-    ("version", "state"),
-    [
-        ("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)", "warn"),
-        ("QEMU emulator version 11.1.50 (v11.1.0-1-g0)", "warn"),
-        ("QEMU emulator version 11.2.0", "pass"),
-        ("QEMU emulator version 12.0", "pass"),
-        ("QEMU emulator version 9.2", "warn"),
-        ("something else", "warn"),
-        ("", "warn"),
-    ],
-)
-def test_a_qemu_before_11_2_is_told(version, state, qemu):
-    qemu(f"echo '{version}'")
-    assert check_qemu().state == state
-
-
-def test_the_version_is_shown(qemu, tmp_path):
-    qemu("echo QEMU emulator version 10.0.2; echo '\033[31m'")
-    found = check_qemu().found
-    assert (
-        found
-        == f"{tmp_path}/qemu-system-ppc64: version 10.0.2, which does not ask the kernel itself"
-    )
-
-
-def test_no_qemu_is_told(qemu):
-    assert "no qemu-system-ppc64 on the PATH" in check_qemu().found
-
-
-@pytest.mark.parametrize("script", ["exit 1", "kill -9 $$"])
-def test_a_qemu_that_fails_is_told(script, qemu):
-    qemu(script)
-    assert check_qemu().state == "warn"
-
-
-def test_a_qemu_that_cannot_be_started_is_told(qemu, tmp_path):
-    qemu("")
-    (tmp_path / "qemu-system-ppc64").write_bytes(b"\x7fELF")
-    assert "failed" in check_qemu().found
-
-
-def test_a_qemu_that_hangs_is_given_up(qemu, monkeypatch):
-    monkeypatch.setattr(kvmppc.doctor, "_QEMU_SECONDS", 0.2)
-    qemu("while :; do :; done")
-    assert "timed out" in check_qemu().found
-
-
-def test_a_simulated_host_does_not_ask_this_machines_qemu(qemu, tmp_path):
-    qemu(f": > {tmp_path}/asked")
     steps_of("power10")
     assert not os.path.exists(tmp_path / "asked")
 
@@ -265,7 +224,8 @@ def test_people_get_a_line_for_each_step_and_below_it_what_to_do(capsys):
     failed = next(at for at, line in enumerate(lines) if line.startswith("fail "))
     assert lines[failed].startswith("fail       permission    open /dev/kvm: Permission denied")
     assert lines[failed + 1].startswith(" " * 25 + "Join the group")
-    assert lines[-1] == "not asked  qemu          a simulated host has none"
+    assert lines[-2] == "not asked  qemu          QEMU before 11.2, assumed"
+    assert lines[-1].startswith("pass       libvirt       from 11.4 on, assumed")
 
 
 def test_programs_get_json(capsys):
