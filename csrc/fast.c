@@ -20,7 +20,9 @@
  *
  * Here cffi's code and all of the shim are one translation unit, which makes the
  * way short. cffi includes Python.h first, then this file, then has its own
- * code, in which the two macros stand around each call.
+ * code, in which the macros that are redefined below stand around each call: the
+ * two for the GIL, and the two that keep errno, which the shim gives back in its
+ * results.
  */
 #include "fast.h"
 
@@ -37,8 +39,12 @@
 #else
 #undef Py_BEGIN_ALLOW_THREADS
 #undef Py_END_ALLOW_THREADS
+#undef _cffi_restore_errno
+#undef _cffi_save_errno
 #define Py_BEGIN_ALLOW_THREADS {
 #define Py_END_ALLOW_THREADS }
+#define _cffi_restore_errno() ((void)0)
+#define _cffi_save_errno() ((void)0)
 #define kvmppc_handle_enter(handle) ((handle)->fd)
 #define kvmppc_handle_leave(handle) ((void)0)
 #endif

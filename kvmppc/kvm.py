@@ -76,7 +76,9 @@ _PLAIN_SHIFT = _lib.KVMPPC_PLAIN_SHIFT
 # How often an interrupted call is tried: more than any handler of signals needs, and not for ever.
 _TRIES = 1000
 
-_NOTHING_KEPT: tuple[object, Question | None] = (object(), None)
+# What no caller has, and what is asked of it: nothing.
+_NO_CAPABILITY = object()
+_NO_QUESTION = _ffi.new("struct kvmppc_question *")
 
 _kernel = Kernel(_ffi, _lib, "")
 
@@ -95,19 +97,19 @@ class _Handle:
     """What Kvm and Vm have in common: a descriptor, and the capability question."""
 
     # The descriptor is in _data, a struct of C's (csrc/handle.h), which closes it at the latest
-    # when it goes itself: so a signal's handler may raise anywhere. _kept is the capability asked
-    # last and its question, for loops: one tuple, so that threads cannot mix two of them up, and
-    # looked up by identity, which no float or Decimal passes.
-    __slots__ = ("__weakref__", "_check", "_data", "_kept", "_kernel")
+    # when it goes itself: so a signal's handler may raise anywhere. _kept is for loops: the
+    # capability asked last, the function for it and its question. One tuple, so that threads
+    # cannot mix two of them up, and known by identity, which no float or Decimal passes.
+    __slots__ = ("__weakref__", "_data", "_kept", "_kernel")
 
     _data: HandleData
+    _kept: tuple[object, Callable[[Question], int], Question]
 
     def __init__(self, kernel: Kernel, fd: int = -1) -> None:
         made = kernel.ffi.new("struct kvmppc_handle *", {"fd": fd, "owned": -1})
         self._data = kernel.ffi.gc(made, kernel.lib.kvmppc_handle_close)
         self._kernel = kernel
-        self._check = kernel.lib.kvmppc_fast_check_extension
-        self._kept = _NOTHING_KEPT
+        self._kept = (_NO_CAPABILITY, kernel.lib.kvmppc_fast_check_extension, _NO_QUESTION)
 
     def fileno(self) -> int:
         """The descriptor's number, still owned by the handle. Raises ClosedError if closed."""
@@ -144,11 +146,9 @@ class _Handle:
             ValueError: the number does not fit.
             TypeError: it is not an int.
         """
-        kept, question = self._kept
+        kept, ask, question = self._kept
         if kept is capability:
-            # A variable, because CPython 3.11 calls one faster than an attribute with slots.
-            check = self._check
-            result = check(question)
+            result = ask(question)
             if result >= 0:
                 return result
         return self._check_in_full(capability)
@@ -166,7 +166,7 @@ class _Handle:
         if result < 0:
             raise self._refusal(-result, "KVM_CHECK_EXTENSION")
         question = self._kernel.ffi.new("struct kvmppc_question *", (self._data, capability))
-        self._kept = (capability, question)
+        self._kept = (capability, self._kept[1], question)
         return result
 
     def get_revision(self) -> Revision | None:
