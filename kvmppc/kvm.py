@@ -322,7 +322,7 @@ class Vm(_Handle):
     parent's VM (EIO): a VM belongs to the memory it was made in.
     """
 
-    __slots__ = ("_answers", "_ask", "_revision")
+    __slots__ = ("_loop", "_revision")
 
     def __init__(self) -> None:
         raise TypeError("a Vm is made by Kvm.create_vm() or Vm.from_fd()")
@@ -344,10 +344,11 @@ class Vm(_Handle):
     def _decide_revision(self) -> None:
         # Asked of the VM, not of /dev/kvm: where both backends are loaded they may differ.
         self._revision = self.get_revision()
-        self._answers = _answers[self._revision]
-        self._ask = self._kernel.lib.kvmppc_fast_get_compat_caps
         if self._revision is not None:
             self._data.revision = _NUMBERS[self._revision]
+        # What get_compat_caps needs, in one place, as _kept is for check_extension.
+        ask = self._kernel.lib.kvmppc_fast_get_compat_caps
+        self._loop = (ask, self._data, _answers[self._revision])
 
     @property
     def revision(self) -> Revision | None:
@@ -367,16 +368,17 @@ class Vm(_Handle):
             KvmError: EFAULT, EIO (a VM of another process), EBADF.
             ClosedError: the handle is closed.
         """
-        number = self._ask(self._data)
+        ask, data, answers = self._loop
+        number = ask(data)
         try:
-            return self._answers[number]
+            return answers[number]
         except KeyError:
             pass
         if number < 0 or self._revision is None:
             return self._get_in_full()
         caps = CompatCaps(number << _PLAIN_SHIFT, revision=self._revision)
-        if len(self._answers) < _ANSWERS_KEPT:
-            self._answers[number] = caps
+        if len(answers) < _ANSWERS_KEPT:
+            answers[number] = caps
         return caps
 
     def _get_in_full(self) -> CompatCaps:
