@@ -56,9 +56,6 @@ class Lib:
     KVMPPC_GET_LINUX_7_3: int
     KVMPPC_GET_PATCH_V4: int
     KVMPPC_WIRE_SIZE: int
-    KVMPPC_BIT_POWER9: int
-    KVMPPC_BIT_POWER10: int
-    KVMPPC_BIT_POWER11: int
     KVMPPC_FALLBACK: int
     KVMPPC_HEADER: int
     KVMPPC_OTHER: int
