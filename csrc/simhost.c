@@ -89,9 +89,9 @@ static const struct simhost simhosts[] = {
 	 .struct_size = offsetof(struct kvmppc_wire_patch_v4, compat_capabilities)},
 	{"struct-32", .rule = RULE_LINUX_7_3, .capability = 1, .struct_size = 32,
 	 .compat_capabilities = P9 | P10 | P11},
-	{"unknown-bit", MAINLINE, .compat_capabilities = P9 | P10 | P11 | 1ULL << 59},
+	{"unknown-bit", MAINLINE, .compat_capabilities = P9 | P10 | P11 | 1ULL << 56},
 	{"future", .rule = RULE_LINUX_7_3, .capability = 1, .struct_size = 32,
-	 .compat_capabilities = P9 | P10 | P11 | 1ULL << 59},
+	 .compat_capabilities = P9 | P10 | P11 | 1ULL << 56},
 };
 
 #define SIMHOST_COUNT (sizeof(simhosts) / sizeof(simhosts[0]))

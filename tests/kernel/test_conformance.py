@@ -44,8 +44,8 @@ KINDS = {
     "patch-v4": Kind("posted", P9 | P10),
     "patch-v4-strict": Kind("strict", P9 | P10),
     "struct-32": Kind("linux-7.3", P9 | P10 | P11, struct_size=32),
-    "unknown-bit": Kind("linux-7.3", P9 | P10 | P11 | 1 << 59),
-    "future": Kind("linux-7.3", P9 | P10 | P11 | 1 << 59, struct_size=32),
+    "unknown-bit": Kind("linux-7.3", P9 | P10 | P11 | 1 << 56),
+    "future": Kind("linux-7.3", P9 | P10 | P11 | 1 << 56, struct_size=32),
 }
 
 JUNK = 0xA5A5A5A5A5A5A5A5

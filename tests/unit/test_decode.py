@@ -30,11 +30,11 @@ def test_a_mask_is_explained_bit_by_bit_in_the_documentations_numbering(capsys):
 
 
 def test_bits_of_no_known_mode_are_shown_raw(capsys):
-    code, lines = decode(capsys, "0x9800000000000001")
+    code, lines = decode(capsys, "0x9100000000000001")
     assert code == 0
     assert lines[1:] == [
         "  bit 3  0x1000000000000000  power11",
-        "  other  0x8800000000000001  of no mode known here",
+        "  other  0x8100000000000001  of no mode known here",
     ]
 
 

@@ -20,22 +20,16 @@ NO_DEVICE = {
     **dict.fromkeys(("permission", "api_version", "capability", "vm", "ioctl"), "not asked"),
 }
 # What is not passed, by host; module and QEMU are never asked on a simulated one.
+NAMES = [host.name for host in simulated_hosts()]
 TROUBLE = {
-    "power9": {},
-    "power10": {},
-    "power11": {},
-    "power11-v2": {},
     "power11-as-power10": {"processor": "warn"},
     "power11-as-power9": {"processor": "warn"},
-    "powervm-power11": {},
     "powernv10": {"ioctl": "not asked"},
     "linux-6.12": {"capability": "fail", "ioctl": "not asked"},
     "no-nesting": {**NO_VM, "module": "fail"},
     "power8-mode": {**NO_VM, "module": "fail", "mmu": "fail", "processor": "warn"},
-    "nested-off": {},
     "kvm-pr": {"module": "fail", "capability": "fail", "vm": "fail", "ioctl": "not asked"},
     "power12": {"processor": "warn"},
-    "migrating": {},
     "migrated": {"processor": "warn"},
     "no-device": {**NO_DEVICE, "module": "fail"},
     "container": NO_DEVICE,
@@ -43,14 +37,9 @@ TROUBLE = {
         "permission": "fail",
         **dict.fromkeys(("api_version", "capability", "vm", "ioctl"), "not asked"),
     },
-    "patch-v4": {},
-    "patch-v4-strict": {},
     "patch-v4-short": {"ioctl": "fail"},
     "no-operation": {"ioctl": "fail"},
     "backend-refuses": {"ioctl": "fail"},
-    "struct-32": {},
-    "unknown-bit": {},
-    "future": {},
 }
 
 
@@ -59,20 +48,18 @@ def steps_of(name, device="/dev/kvm"):
         return {step.name: step for step in diagnose(device)}
 
 
-def test_every_simulated_host_is_told_here():
-    assert set(TROUBLE) == {host.name for host in simulated_hosts()}
-
-
-@pytest.mark.parametrize("name", TROUBLE)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_step_that_is_wrong_is_the_one_that_is_told(name):
     states = {step.name: step.state for step in steps_of(name).values()}
     assert tuple(states) == STEPS
     for of_guests in ("pages", "qemu", "libvirt"):
         del states[of_guests]
-    assert {step: state for step, state in states.items() if state != "pass"} == TROUBLE[name]
+    assert {step: state for step, state in states.items() if state != "pass"} == (
+        TROUBLE.get(name, {})
+    )
 
 
-@pytest.mark.parametrize("name", TROUBLE)
+@pytest.mark.parametrize("name", NAMES)
 def test_what_failed_or_warns_says_what_was_read(name):
     for step in steps_of(name).values():
         if step.state in ("fail", "warn"):
@@ -88,7 +75,7 @@ def test_a_step_says_what_to_do():
 
 def test_the_answer_is_shown_with_bits_that_are_not_known():
     found = steps_of("future")["ioctl"].found
-    assert found.startswith("0x7800000000000000: power9, power10, power11, and 0x800000000000000")
+    assert found.startswith("0x7100000000000000: power9, power10, power11, and 0x100000000000000")
 
 
 def test_a_device_that_is_not_there_fails_the_device():

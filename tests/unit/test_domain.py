@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import kvmppc
-from kvmppc import GRANTABLE
+from kvmppc import CpuMode
 from kvmppc.guest.domain import DEPTH_LIMIT, SIZE_LIMIT, Domain, DomainError
 from kvmppc.guest.verdict import check_domain
 from kvmppc.testing import simulated_host
 
-P9, P10, P11 = GRANTABLE
+P9, P10, P11 = map(CpuMode, ("power9", "power10", "power11"))
 LONG = "urn:" + "x" * 2_000_000
 PREFIXES = " ".join(f"xmlns:a{number}='u'" for number in range(90_000))
 QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"

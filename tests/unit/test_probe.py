@@ -51,8 +51,8 @@ ALL_MODES = {
     "newest": "power11",
 }
 UNKNOWN_BIT = {
-    "compat_capabilities": "0x7800000000000000",
-    "unknown_bits": "0x800000000000000",
+    "compat_capabilities": "0x7100000000000000",
+    "unknown_bits": "0x100000000000000",
 }
 POWER11 = {
     "cpu_physical": "power11",

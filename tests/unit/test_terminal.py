@@ -76,7 +76,7 @@ COMMANDS = {
     "check --fix": ["check", "--fix", "{}/guest.xml", "--simulate", "no-nesting"],
     "advise": ["advise", "--for", "libvirt", "--simulate", "power10"],
     "advise none": ["advise", "--for", "qemu", "--simulate", "no-nesting"],
-    "decode": ["decode", "0x9800000000000001"],
+    "decode": ["decode", "0x9100000000000001"],
     "decode unknown": ["decode", "0x12345678"],
     "hosts": ["hosts"],
     "baseline": ["baseline", "{}/records"],

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kvmppc
-from kvmppc import GRANTABLE, HostReport
+from kvmppc import CpuMode, HostReport
 from kvmppc.guest.domain import Domain
 from kvmppc.guest.place import Place
 from kvmppc.guest.verdict import HostAnswer, check_domain, judge
 from kvmppc.testing import simulated_host, simulated_hosts
 
-P9, P10, P11 = GRANTABLE
+P9, P10, P11 = map(CpuMode, ("power9", "power10", "power11"))
 QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
 
 
