@@ -16,6 +16,7 @@ SUMMARIES = {
     "probe": "ask this host which processor modes nested guests can be given",
     "advise": "print what to tell QEMU or libvirt, so that a guest is given a granted mode",
     "check": "tell whether a host grants what a libvirt domain asks for",
+    "explain": "say what a message of QEMU, libvirt or the kernel means, and what to do",
     "decode": "explain a compat_capabilities mask, a cpu-version or a PVR",
     "doctor": "go from the processor to the answer step by step, and say what is wrong",
     "baseline": "tell which modes all hosts of a fleet grant, from their records",

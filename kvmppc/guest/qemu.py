@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     Version = tuple[int, int]
 
 PROGRAM = "qemu-system-ppc64"
+WRAPPER = "qemu-kvmppc"
+"""The name of examples/qemu-wrapper where it is installed: it adds mode and page limit itself."""
+
 # Where the RHEL family has it.
 _ELSEWHERE = "/usr/libexec/qemu-kvm"
 
@@ -103,6 +106,11 @@ def find(emulator: str | None = None) -> str | None:
     if emulator is not None:
         return emulator
     return shutil.which(PROGRAM) or (_ELSEWHERE if os.access(_ELSEWHERE, os.X_OK) else None)
+
+
+def is_wrapper(emulator: str | None) -> bool:
+    """Whether a domain's emulator is the wrapper, which gives guests what they lack."""
+    return emulator is not None and os.path.basename(emulator) == WRAPPER
 
 
 def ask_version(path: str) -> Version | None:

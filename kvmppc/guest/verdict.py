@@ -124,6 +124,11 @@ def check_domain(
     return judge(domain.asks, HostAnswer(report), place or Place(), accept_hint=accept_hint)
 
 
+def is_about(domain: Domain, report: HostReport) -> bool:
+    """Whether a domain is one that modes are about: for pseries under KVM, on this host."""
+    return domain.asks.type == "kvm" and _not_asked(domain.asks, HostAnswer(report)) is None
+
+
 def judge(asks: Asks, host: HostAnswer, place: Place, *, accept_hint: bool = False) -> Verdict:
     """The same of what :func:`check_domain` takes out of its arguments, for many of both."""
     place = place.on(host.page_size)
@@ -318,6 +323,9 @@ def _physical(
 ) -> tuple[str, str, CpuMode | None]:
     """-cpu host without a mode, or the physical processor by its name."""
     own = host.own_mode
+    if qemu.is_wrapper(asks.emulator) and host.modes:
+        asked = f"{asked}. {qemu.WRAPPER} adds the newest mode granted, {host.newest}."
+        return "yes", f"{asked} {_grants(host)}", None
     asks_kernel = qemu.asks_kernel(place.qemu, host.revision)
     if asks_kernel and not by_name and host.modes:
         version = qemu.version_text(qemu.ASKS)
@@ -384,7 +392,7 @@ def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
     if nested and host.nested_api == 2:
         yield "under nested API v2 a guest cannot nest in its turn: <nested-hv> has to be off."
     limit = page_needed(place.page_size)
-    if limit is None or asks.huge_pages:
+    if limit is None or asks.huge_pages or qemu.is_wrapper(asks.emulator):
         return
     said = words.property(PAGE_LIMIT)
     allowed = asks.page_limit if said is None else qemu.read_size(said)

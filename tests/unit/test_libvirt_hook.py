@@ -13,10 +13,36 @@ from kvmppc.testing import simulated_host
 
 HOOK = Path(__file__).parents[2] / "examples" / "libvirt-hook"
 BEGIN = ("guest", "prepare", "begin", "-")
+STARTS = (BEGIN, ("guest", "restore", "begin", "-"), ("guest", "migrate", "begin", "-"))
 
 
 def domain(cpu, arch="ppc64le"):
     return f"<domain type='kvm'><os><type arch='{arch}'>hvm</type></os>{cpu}</domain>".encode()
+
+
+@pytest.fixture(autouse=True)
+def programs(tmp_path, monkeypatch):
+    """Puts stand-ins for QEMU and virsh before this machine's own; sets what QEMU says."""
+
+    def qemu(version):
+        for name, script in (
+            ("qemu-system-ppc64", f"echo QEMU emulator version {version}"),
+            ("virsh", f'[ "$1" = --version ] && echo 12.8.0 || : > {tmp_path}/called'),
+        ):
+            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / name).chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    qemu("11.1.0")
+    return qemu
+
+
+@pytest.fixture(autouse=True)
+def noted(monkeypatch):
+    """The lines that go to syslog."""
+    lines = []
+    monkeypatch.setattr("syslog.syslog", lambda _, line: lines.append(line))
+    return lines
 
 
 REFUSED = domain("<cpu mode='host-passthrough'/>")
@@ -47,6 +73,44 @@ def test_a_guest_that_asks_for_what_is_not_granted_is_not_started(hook):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "what", "where"),
+    [
+        (STARTS[0], "started", "virsh edit"),
+        (STARTS[1], "restored", "virsh save-image-edit"),
+        (STARTS[2], "migrated to this host", "virsh migrate --xml"),
+    ],
+)
+def test_a_restore_and_an_incoming_migration_are_starts_too(words, what, where, hook):
+    code, err = hook(words, REFUSED)
+    assert code == 1
+    assert err.startswith(f"kvmppc: guest is not {what}. ")
+    assert where in err
+
+
+def test_a_qemu_that_asks_the_kernel_itself_is_let_go_on(hook, programs):
+    programs("11.1.90")
+    assert hook(BEGIN, REFUSED) == (0, "")
+
+
+def test_the_domains_own_emulator_is_the_one_that_counts(hook, tmp_path):
+    own = tmp_path / "qemu-of-its-own"
+    own.write_text("#!/bin/sh\necho QEMU emulator version 11.2.0\n")
+    own.chmod(0o755)
+    devices = f"<devices><emulator>{own}</emulator></devices>"
+    assert hook(BEGIN, domain("<cpu mode='host-passthrough'/>" + devices)) == (0, "")
+
+
+def test_a_guest_whose_emulator_adds_the_mode_is_let_go_on(hook):
+    devices = "<devices><emulator>/usr/local/bin/qemu-kvmppc</emulator></devices>"
+    assert hook(BEGIN, domain("<cpu mode='host-passthrough'/>" + devices)) == (0, "")
+
+
+def test_libvirts_daemon_is_not_called(hook, tmp_path):
+    hook(BEGIN, REFUSED)
+    assert not (tmp_path / "called").exists()
+
+
 @pytest.mark.parametrize("xml", [GRANTED, domain("", arch="x86_64")])
 def test_a_guest_that_nothing_is_said_against_is_started_without_a_word(xml, hook):
     assert hook(BEGIN, xml) == (0, "")
@@ -60,7 +124,7 @@ def test_a_guest_that_nothing_is_said_against_is_started_without_a_word(xml, hoo
         ("guest", "started", "begin", "-"),
         ("guest", "stopped", "end", "-"),
         ("guest", "release", "end", "-"),
-        ("guest", "migrate", "begin", "-"),
+        ("guest", "migrate", "end", "-"),
         ("guest", "attach", "begin", "-"),
         ("guest", "prepare", "end", "-"),
         ("guest", "prepare"),
@@ -72,8 +136,11 @@ def test_no_other_operation_is_ever_blocked(words, hook):
 
 
 @pytest.mark.parametrize("host", ["no-device", "no-permission", "no-nesting"])
-def test_a_host_that_cannot_tell_blocks_nothing(host, hook):
-    assert hook(BEGIN, REFUSED, host) == (0, "")
+def test_a_host_that_cannot_tell_blocks_nothing_and_syslog_is_told(host, hook, noted):
+    code, err = hook(BEGIN, REFUSED, host)
+    assert code == 0
+    assert err.startswith("kvmppc: guest could not be checked: ")
+    assert [f"kvmppc: {line}\n" for line in noted] == [err]
 
 
 @pytest.mark.parametrize("xml", [b"", b"<network/>", b"<!DOCTYPE domain><domain/>", b"\xff\x00"])
@@ -88,7 +155,7 @@ def test_an_error_of_the_hooks_own_blocks_nothing_and_is_told(hook, monkeypatch)
         raise RuntimeError("broken")
 
     monkeypatch.setattr("kvmppc.probe", broken)
-    assert hook(BEGIN, REFUSED) == (0, "kvmppc: guest was not checked: broken\n")
+    assert hook(BEGIN, REFUSED) == (0, "kvmppc: guest was not checked: broken.\n")
 
 
 def test_it_is_a_program():
@@ -114,7 +181,7 @@ def test_without_kvmppc_it_lets_the_guest_start(words, tmp_path):
         check=False,
     )
     assert done.returncode == 0
-    told = b"was not checked: No module named 'kvmppc'" in done.stderr
+    told = b"Does the first line of the hook name the Python that has it?" in done.stderr
     assert told == (words[1] == "prepare")
 
 
