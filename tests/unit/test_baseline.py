@@ -56,18 +56,25 @@ def test_bad_input_is_told_and_the_rest_is_counted(fleet, capsys):
     assert main(["baseline", "--json", "--ignore-unknown", path]) == 2
     captured = capsys.readouterr()
     assert captured.err == (
-        f"kvmppc: {path}:3: not JSON (Expecting value, column 1); "
-        "expected a record of kvmppc probe --json\n"
+        f"kvmppc: {path}: line 3 is no record (oops); expected a record of kvmppc probe --json\n"
     )
     assert json.loads(captured.out)["newest"] == "power10"
 
 
 def test_a_file_with_nothing_right_in_it_does_not_fill_the_screen(fleet, capsys):
-    assert main(["baseline", fleet(more="oops\n" * 500)]) == 2
+    assert main(["baseline", fleet(more="{}\n" * 500)]) == 2
     captured = capsys.readouterr()
-    assert captured.out == ""
     assert captured.err.count("\n") == 21
     assert captured.err.endswith("kvmppc: and 480 more of these\n")
+    assert "500 of 500 cannot tell" in captured.out
+
+
+def test_a_value_of_megabytes_does_not_fill_the_screen(fleet, capsys):
+    more = json.dumps(record("power10", status="x" * 9_000_000, hostname="y" * 9_000_000)) + "\n"
+    assert main(["baseline", fleet("power11", more=more)]) == 2
+    captured = capsys.readouterr()
+    assert len(captured.err) < 1000
+    assert len(captured.out) < 1000
 
 
 def test_programs_get_one_line_of_json(fleet, capsys):

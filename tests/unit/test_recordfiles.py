@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kvmppc
-from kvmppc.fleet.reading import LIMIT, RecordReader
+from kvmppc.fleet import documents
+from kvmppc.fleet.reading import RecordReader
 from kvmppc.testing import simulated_host
 
 
@@ -93,8 +94,7 @@ def test_any_hostname_comes_out_as_it_went_in(read):
 
 
 BAD = {
-    "no JSON": (b"hello\n", "FILE:2: not JSON (Expecting value, column 1); expected a record"),
-    "cut off": (line("x")[:40] + b"\n", "FILE:2: not JSON ("),
+    "cut off": (line("x")[:40] + b"\n", "FILE:2: it is cut off, or not JSON (line 2, column"),
     "another schema": (line("x", schema=2), "FILE:2: schema is 2, and this version reads 1"),
     "no record": (b"{}\n", "FILE:2: schema is missing: this is no record of kvmppc probe --json"),
     "a wrong value": (
@@ -102,16 +102,20 @@ BAD = {
         "FILE:2: newest is 'Power 13', expected a mode's name",
     ),
     "a contradiction": (line("x", newest="power9"), "FILE:2: newest is not the last of modes"),
-    "no object": (b"7\n", "FILE:2: not an object; expected a record of kvmppc probe --json"),
-    "no UTF-8": (b'{"schema": "\xff"}\n', "FILE:2: not text in UTF-8; expected a record"),
-    "an empty array": (b"[]\n", "FILE:2: the array is empty"),
     "one of an array": (
-        b"[" + line("c")[:-1] + b", 7]\n",
-        "FILE:2: record 2: not an object; expected a record of kvmppc probe --json",
+        b"[" + line("c")[:-1] + b", {}]\n",
+        "FILE:2: schema is missing: this is no record of kvmppc probe --json",
     ),
-    "a number without end": (b"1" * 9999 + b"\n", "FILE:2: JSON beyond what Python reads"),
-    "brackets without end": (b"[" * 99999 + b"]\n", "FILE:2: JSON beyond what Python reads"),
-    "indented, with an error": (b'{\n "schema": 1,\n oops\n}\n', "FILE:4: not JSON ("),
+    "a number without end": (b'{"a": ' + b"1" * 9999 + b"}\n", "FILE:2: JSON beyond what Python"),
+    "brackets without end": (b'{"a":' * 99999 + b"\n", "FILE:2: it is cut off"),
+    "brackets in brackets": (
+        b'{"a":' * 9999 + b"1" + b"}" * 9999 + b"\n",
+        "FILE:2: JSON beyond what Python reads",
+    ),
+    "indented, with an error": (
+        b'{\n "schema": 1,\n oops\n}\n',
+        "FILE:2: it is cut off, or not JSON (line 4, column 2)",
+    ),
     "no such day": (
         line("x", time="2026-02-30T12:00:00Z"),
         "FILE:2: time is '2026-02-30T12:00:00Z', expected a time in UTC",
@@ -125,12 +129,42 @@ def test_what_is_no_record_is_told_with_its_line_and_the_rest_is_read(read, kind
     reading = read(line("a") + data + line("b") + line("d"))
     assert len(reading.complaints) == reading.reader.complaints == 1
     assert reading.complaints[0].startswith(complaint)
-    assert [name for name in reading.names if name != "c"] == ["a", "b", "d"]
+    assert [name for name in reading.names if name in ("a", "b", "d")] == ["a", "b", "d"]
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_is_no_record_counts_as_a_host_that_cannot_tell(read, kind):
+    data, complaint = BAD[kind]
+    reading = read(line("a") + data)
+    name, answer, place = reading.hosts[-1]
+    assert name == ("x" if b'"x"' in data else place)
+    assert (answer.status, answer.modes) == ("unreadable", None)
+    assert complaint.partition(": ")[2] in answer.reason
+    assert place.endswith("records:2")
+
+
+TEXT = {
+    "one line": (b"hello\n", "FILE: line 2 is no record (hello); expected a record"),
+    "more": (
+        b"hello\n7\n[8]\n",
+        "FILE: line 2 is no record (hello), and 2 more lines are none; expected a record",
+    ),
+    "a long one": (b"x" * 999, f"FILE: line 2 is no record ({'x' * 60}...); expected a record"),
+}
+
+
+@pytest.mark.parametrize("kind", TEXT)
+def test_lines_of_text_are_told_once(read, kind):
+    data, complaint = TEXT[kind]
+    reading = read(line("a") + data)
+    assert reading.names == ["a"]
+    (told,) = reading.complaints
+    assert told.startswith(complaint)
 
 
 def test_the_line_after_many_is_numbered_right(read):
-    reading = read(b"".join(line(f"h{number}") for number in range(999)) + b"oops\n")
-    assert len(reading.names) == 999
+    reading = read(b"".join(line(f"h{number}") for number in range(999)) + b"{}\n")
+    assert len(reading.names) == 1000
     assert reading.complaints[0].startswith("FILE:1000: ")
 
 
@@ -145,8 +179,8 @@ def test_no_garbage_hides_a_record(tmp_path_factory, pieces):
     path.write_bytes(
         b"".join(line(piece) if isinstance(piece, str) else piece + b"\n" for piece in pieces)
     )
-    reading = Reading(path)
-    assert sorted(reading.names) == sorted(piece for piece in pieces if isinstance(piece, str))
+    known = [name for name, answer, _ in Reading(path).hosts if answer.modes is not None]
+    assert sorted(known) == sorted(piece for piece in pieces if isinstance(piece, str))
 
 
 VALUES = {
@@ -226,72 +260,31 @@ def test_a_line_that_only_looks_the_same_is_parsed(read, kind):
     assert reading.names == ["a", "a"]
 
 
-def test_a_line_that_is_too_long_is_told_and_passed_over(read):
-    reading = read(line("a") + b"x" * (2 * LIMIT + 5) + b"\n" + line("b") + b"oops\n")
-    assert reading.names == ["a", "b"]
-    assert reading.complaints[0].startswith("FILE:2: longer than 16 MiB")
-    assert reading.complaints[1].startswith("FILE:4: not JSON")
+def test_a_line_that_is_too_long_is_told_and_passed_over(read, monkeypatch):
+    monkeypatch.setattr(documents, "LIMIT", 1 << 20)
+    long = json.dumps(named("long", rack="x" * (2 << 20))).encode()
+    reading = read(line("a") + long + b"\n" + line("b") + b"{}\n")
+    assert reading.names[:3] == ["a", "long", "b"]
+    assert reading.complaints[0].startswith("FILE:2: it is cut off")
+    assert reading.complaints[1].startswith("FILE:4: schema is missing")
 
 
-def test_a_document_that_does_not_end_is_told_and_its_lines_are_read(read):
-    reading = read(b"[\n" + line("a") + (b" " * 999 + b"\n") * (LIMIT // 1000) + line("b"))
-    assert reading.names == ["a", "b"]
-    assert reading.complaints[0].startswith("FILE:1: longer than 16 MiB")
+def test_an_object_that_does_not_end_is_told_and_its_lines_are_read(read, monkeypatch):
+    monkeypatch.setattr(documents, "LIMIT", 1 << 20)
+    data = b'{"x": [\n' + line("a")[:-1] + b",\n" + (b" " * 999 + b"\n") * 2000 + line("b")
+    reading = read(data)
+    assert [name for name, answer, _ in reading.hosts if answer.modes] == ["a", "b"]
+    assert reading.complaints[0].startswith("FILE:1: longer than 1 MiB")
 
 
-@pytest.mark.parametrize("data", [b"", b"\n \n"])
-def test_an_empty_file_is_told(read, data):
-    assert read(data).complaints == [
+@pytest.mark.parametrize("data", [b"", b"\n \n", b"[]", b"\xef\xbb\xbf"])
+def test_an_empty_file_counts_as_a_host_of_its_name(read, data):
+    reading = read(data)
+    assert reading.complaints == [
         "FILE: nothing is in it; expected a record of kvmppc probe --json"
     ]
-
-
-FACTS = {"ansible_local": {"kvmppc": RECORD}}
-WRAPPINGS = {
-    "the cache up to ansible-core 2.18": json.dumps(FACTS, indent=4, sort_keys=True),
-    "the cache from 2.19 on": json.dumps({"__payload__": json.dumps(FACTS)}),
-    "what setup returns": json.dumps({"ansible_facts": FACTS, "changed": False}),
-}
-
-
-@pytest.mark.parametrize("wrapping", WRAPPINGS)
-def test_ansible_facts_have_a_record(read, wrapping):
-    reading = read(WRAPPINGS[wrapping].encode())
-    assert reading.complaints == []
-    assert reading.names == [RECORD["hostname"]]
-
-
-def test_the_inventory_names_a_host(read):
-    facts = [{**FACTS, "inventory_hostname": name} for name in ("p10", "p11")]
-    assert read(b"".join(json.dumps(f).encode() + b"\n" for f in facts)).names == ["p10", "p11"]
-
-
-BAD_FACTS = {
-    "no local facts": ({"ansible_kernel": "7.3.0"}, "facts have no ansible_local.kvmppc"),
-    "not this fact": ({"ansible_local": {}}, "facts have no ansible_local.kvmppc"),
-    "a fact that failed": (
-        {"ansible_local": {"kvmppc": "error loading fact"}},
-        "facts have 'error loading fact' as ansible_local.kvmppc",
-    ),
-    "a host without an answer": (
-        {"inventory_hostname": "p9", "ansible_local": {}},
-        "facts of p9 have no ansible_local.kvmppc",
-    ),
-    "another schema": (
-        {"ansible_local": {"kvmppc": {**RECORD, "schema": 2}}},
-        "schema is 2, and this version reads 1",
-    ),
-    "a payload that is no JSON": ({"__payload__": "{"}, "facts have no ansible_local.kvmppc"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_FACTS)
-def test_ansible_facts_without_a_record_are_told(read, kind):
-    facts, complaint = BAD_FACTS[kind]
-    reading = read(json.dumps(facts).encode())
-    assert reading.hosts == []
-    assert len(reading.complaints) == 1
-    assert complaint in reading.complaints[0]
+    assert reading.names == ["records"]
+    assert reading.hosts[0][1].status == "unreadable"
 
 
 def test_a_folder_is_read_with_all_that_is_in_it(tmp_path):
@@ -320,13 +313,14 @@ def test_what_cannot_be_read_is_told(tmp_path):
         f"{tmp_path}/empty: there is no file in this folder; expected files with records",
         f"{tmp_path}/lost: cannot be read: No such file or directory",
     ]
+    assert reading.hosts == []
 
 
 def test_standard_input_is_read_for_a_dash(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line("a") + b"oops\n")))
     reading = Reading("-")
     assert reading.names == ["a"]
-    assert reading.complaints[0].startswith("<stdin>:2: not JSON")
+    assert reading.complaints[0].startswith("<stdin>: line 2 is no record (oops)")
 
 
 def test_there_may_be_no_standard_input(monkeypatch):

@@ -1,0 +1,171 @@
+"""Files to read: which there are, what they are packed with, and the encoding of their text."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import io
+import json
+import os
+import stat
+
+from kvmppc.streams import standard_input
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import IO
+
+_HEAD = 512
+_BUFFER = 1 << 18
+
+# First bytes, name, and the modules that unpack it: the first that there is.
+_PACKED = (
+    (b"\x1f\x8b", "gzip", ("gzip",)),
+    (b"\xfd7zXZ\0", "xz", ("lzma",)),
+    (b"BZh", "bzip2", ("bz2",)),
+    (b"\x28\xb5\x2f\xfd", "zstd", ("compression.zstd", "backports.zstd")),
+)
+# Where in a file, which bytes, what that is, and what to do with it.
+_FOREIGN = (
+    (257, b"ustar", "a tar file", "unpack it, and give the folder"),
+    (0, b"PK\x03\x04", "a zip file", "unpack it, and give the folder"),
+    (0, b"7z\xbc\xaf'\x1c", "a 7z file", "unpack it, and give the folder"),
+    (0, b"\x7fELF", "a program", "give what it prints"),
+    (0, b"SQLite format 3\0", "an SQLite database", "export the records as JSON"),
+)
+
+
+class ForeignFileError(Exception):
+    """A file is something else than records; the message says what, and what to do."""
+
+
+def files_in(folder: str) -> Iterator[str | OSError]:
+    """All files in a folder and the folders in it, by their names.
+
+    Names that begin with a dot, links to folders, and what is neither file nor folder are
+    passed over; a folder that cannot be read gives the error, with its path as filename.
+    """
+    # A list of what is left, and no recursion: folders go deeper than Python's stack.
+    left = [folder]
+    while left:
+        path = left.pop()
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            mode = stat.S_IFREG  # a link to nothing, say; opening it tells what is wrong
+        if not stat.S_ISDIR(mode):
+            # Opening a pipe would wait for a writer.
+            if stat.S_ISREG(mode):
+                yield path
+            continue
+        if path is not folder and os.path.islink(path):
+            continue
+        try:
+            names = sorted(os.listdir(path), reverse=True)
+        except OSError as error:
+            yield error
+            continue
+        left += [os.path.join(path, name) for name in names if not name.startswith(".")]
+
+
+class TextFile:
+    """A file or standard input ("-") as text: unpacked, in whichever of Unicode's encodings.
+
+    Bytes that are not UTF-8 become lone surrogates: a host is not lost for a letter in a
+    message.
+
+    Attributes:
+        text: what is in it.
+
+    Raises:
+        OSError: it cannot be opened; on reading also, where what it is packed in is damaged.
+        ForeignFileError: it is no text, or packed with what this Python cannot unpack.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = standard_input() if path == "-" else open(path, "rb", buffering=_BUFFER)  # noqa: SIM115 - closed by close()
+        self._owned = path != "-"
+        try:
+            self.text = _text(self._file)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes of the file were read; 0 for a pipe."""
+        try:
+            return self._file.tell()
+        except OSError:
+            return 0
+
+    def close(self) -> None:
+        if self._owned:
+            self._file.close()
+
+
+def _text(file: IO[bytes]) -> io.TextIOWrapper:
+    """The text of a file, whose first bytes tell how to read it."""
+    head = file.read(_HEAD)
+    stream = _Stream(head, file)
+    for magic, name, modules in _PACKED:
+        if head.startswith(magic):
+            unpacking = _unpacking(io.BufferedReader(stream), name, modules)
+            stream = _Stream(b"", unpacking, name)
+            head = stream.read(_HEAD) or b""
+            stream = _Stream(head, unpacking, name)
+            break
+    for offset, magic, name, remedy in _FOREIGN:
+        if head.startswith(magic, offset):
+            raise ForeignFileError(f"this is {name}, not records; {remedy}")
+    encoding = _encoding(head)
+    errors = "surrogateescape" if encoding.startswith("utf-8") else "replace"
+    return io.TextIOWrapper(io.BufferedReader(stream, _BUFFER), encoding, errors, newline="\n")
+
+
+def _encoding(head: bytes) -> str:
+    """The encoding of a file that begins so; UTF-8 where another does not make sense."""
+    encoding = json.detect_encoding(head)
+    makes_sense = encoding == "utf-8-sig" or '"' in head.decode(encoding, "ignore")
+    return encoding if makes_sense else "utf-8"
+
+
+def _unpacking(file: IO[bytes], name: str, modules: tuple[str, ...]) -> IO[bytes]:
+    """What is in a packed file. Raises ForeignFileError where this Python cannot unpack it."""
+    for module in modules:
+        try:
+            unpacked: IO[bytes] = importlib.import_module(module).open(file)
+        except ImportError:
+            continue
+        return unpacked
+    raise ForeignFileError(f"packed with {name}, which this Python cannot unpack; unpack it first")
+
+
+class _Stream(io.RawIOBase):
+    """A file from its begin again, after its first bytes were read."""
+
+    def __init__(self, head: bytes, file: IO[bytes], packed: str = "") -> None:
+        self._head = head
+        self._file = file
+        self._packed = packed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        data = self._head[: len(buffer)]
+        self._head = self._head[len(data) :]
+        if not data:
+            data = self._read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _read(self, size: int) -> bytes:
+        if not self._packed:
+            return self._file.read(size)
+        try:
+            return self._file.read(size)
+        except Exception as error:  # zlib, lzma and zstd each have one of their own
+            message = f"what is packed in it with {self._packed} is damaged ({error})"
+            raise OSError(errno.EIO, message) from None
