@@ -230,6 +230,12 @@ static int put_word(uintptr_t to, uint64_t word)
 	return copy_out(to, &word, sizeof(word));
 }
 
+/* Both postings of the patch have one capability and one request. */
+static bool speaks_patch_v4(const struct simhost *host)
+{
+	return host->rule == RULE_PATCH_POSTED || host->rule == RULE_PATCH_STRICT;
+}
+
 /* KVM_CHECK_EXTENSION: 0 for whatever a host does not have, as with any kernel. */
 static int check_extension(const struct simhost *host, uintptr_t capability)
 {
@@ -241,7 +247,7 @@ static int check_extension(const struct simhost *host, uintptr_t capability)
 	case KVMPPC_CAP_LINUX_7_3:
 		return host->rule == RULE_LINUX_7_3 ? host->capability : 0;
 	case KVMPPC_CAP_PATCH_V4:
-		return host->rule == RULE_LINUX_7_3 ? 0 : host->capability;
+		return speaks_patch_v4(host) ? host->capability : 0;
 	default:
 		return 0;
 	}
@@ -378,8 +384,7 @@ static int ioctl_vm(const struct simhost_object *vm, int fd, unsigned long reque
 		return check_extension(host, argument);
 	if (request == KVMPPC_GET_LINUX_7_3 && host->rule == RULE_LINUX_7_3)
 		return get_linux_7_3(host, fd, argument);
-	if (request == KVMPPC_GET_PATCH_V4 &&
-	    (host->rule == RULE_PATCH_POSTED || host->rule == RULE_PATCH_STRICT))
+	if (request == KVMPPC_GET_PATCH_V4 && speaks_patch_v4(host))
 		return get_patch_v4(host, argument);
 	return -ENOTTY;
 }

@@ -27,7 +27,7 @@ REVISIONS: tuple[Revision, ...] = tuple(
 )
 """All revisions that are known: mainline's from Linux 7.3 on, and the fourth posting's."""
 
-LINUX_7_3, PATCH_V4 = REVISIONS
+LINUX_7_3, PATCH_V4 = REVISIONS[:2]
 
 
 class CompatCaps(Value):
