@@ -441,8 +441,9 @@ def _cpu_edits(
     text = str(mode).encode()
     if not host_model:
         yield cpu.start, cpu.inner, tag
-        if model is not None:
-            yield model.start, model.after, b""
+        for element in (model, elements.get(_VENDOR)):
+            if element is not None:
+                yield element.start, element.after, b""
     elif cpu.closed:
         yield cpu.start, cpu.inner, _opened(tag) + b"<model>" + text + b"</model></cpu>"
     else:

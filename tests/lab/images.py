@@ -48,13 +48,15 @@ USER_LAND = [
     "libvirt-daemon-driver-qemu",
     "libvirt-clients",
 ]
+# What starts guests, of a suite that is not the user land's.
+PROGRAMS = ("libvirt-clients", "libvirt-daemon-driver-qemu", "qemu-system-ppc")
 # As the scripts of the packages would have made them.
 ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/bash\nlibvirt-qemu:x:102:102::/:/bin/false\n",
     "group": "root:x:0:\nkvm:x:101:\nlibvirt-qemu:x:102:\n",
     "shells": "/bin/bash\n",
 }
-ROOT_DISK_SIZE = "1600M"
+ROOT_DISK_SIZE, PROGRAM_DISK_SIZE = "1600M", "600M"
 RESULT_DISK_SIZE = 64 << 20
 # What linux-libc-dev has for powerpc, and where it lies in every Debian since trixie.
 HEADER_FOLDERS = (
@@ -236,17 +238,36 @@ class Images:
 
     def root_disk(self) -> Path:
         """Return the root disk: an ext4 file system with the user land, nothing is mounted."""
-        tree = self.user_land()
-        final, draft = fresh(
-            self.cache / "disks", "root", key_of(tree.name, ROOT_DISK_SIZE, *ETC.values())
-        )
+        return self._disk("root", self.user_land(), ROOT_DISK_SIZE)
+
+    def program_disk(self, suite: str) -> Path:
+        """Return a disk with the QEMU and libvirt of a suite, to be mounted beside the root."""
+        return self._disk(f"programs-{suite}", self.programs(suite), PROGRAM_DISK_SIZE)
+
+    def programs(self, suite: str) -> Path:
+        """Return the folder with the ppc64el QEMU and libvirt of a suite, which can be a root."""
+        tree = self.unpack(f"programs-{suite}", self.suite(suite).closure(*PROGRAMS))
+        _furnish(tree)
+        return tree
+
+    def user_emulator(self) -> Path:
+        """Return a user emulator for ppc64le that runs on this machine and knows Power11."""
+        debs = self.suite("trixie", self.own_arch()).only("qemu-user")
+        return self.unpack("qemu-user", debs) / "usr/bin/qemu-ppc64le"
+
+    def _disk(self, name: str, tree: Path, size: str) -> Path:
+        """Return an ext4 file system with the contents of `tree`."""
+        key = key_of(tree.name, size, *ETC.values())
+        final, draft = fresh(self.cache / "disks", name, key)
         if not final.exists():
-            _complete(tree)
-            self._compile(tree)
+            _furnish(tree)
+            if name == "root":
+                _complete(tree)
+                self._compile(tree)
             env = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}
             command = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", str(tree)]
             draft.touch()
-            subprocess.run([*command, draft, ROOT_DISK_SIZE], check=True, env=env)
+            subprocess.run([*command, draft, size], check=True, env=env)
             draft.rename(final)
         return final
 
@@ -271,18 +292,21 @@ def _age(version: str) -> tuple[bool, tuple[int, ...]]:
     return "~rc" not in version, _numbers(version)
 
 
-def _complete(tree: Path) -> None:
-    """Add what the scripts of Debian's packages would have made, and mount points."""
+def _furnish(tree: Path) -> None:
+    """Make a folder of unpacked packages into one that can be a root: users and mount points."""
     for name, text in ETC.items():
         (tree / "etc" / name).write_text(text)
-    # pip reads this file even where it is to ask no server.
+    for folder in ("dev", "proc", "sys", "run", "tmp", "root", "lab", "out"):
+        (tree / folder).mkdir(exist_ok=True)
+
+
+def _complete(tree: Path) -> None:
+    """Add a shell, and the file that pip reads even where it is to ask no server."""
+    if not (tree / "usr/bin/sh").exists():
+        (tree / "usr/bin/sh").symlink_to("bash")
     certificates = sorted((tree / "usr/share/ca-certificates/mozilla").glob("*.crt"))
     bundle = tree / "etc/ssl/certs/ca-certificates.crt"
     bundle.write_bytes(b"".join(path.read_bytes() for path in certificates))
-    for folder in ("dev", "proc", "sys", "run", "tmp", "root", "lab", "out"):
-        (tree / folder).mkdir(exist_ok=True)
-    if not (tree / "usr/bin/sh").exists():
-        (tree / "usr/bin/sh").symlink_to("bash")
 
 
 def _module_name(path: Path) -> str:

@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 ELEMENTS = (ROOT / "tests/libvirt/elements.txt").read_text().splitlines()
 MATRIX = ROOT / "tests/libvirt/matrix.json"
+SUITES = ("bookworm", "trixie", "sid")
 HOSTS = ("power9", "power10", "power11")
 DOMAIN = """\
 <domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
@@ -138,22 +139,24 @@ def _complaint(text: str) -> str:
 
 @contextlib.contextmanager
 def every_libvirt():
-    """All libvirts on all hosts."""
+    """All libvirts on all hosts, by suite and host."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.lab.programs"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.lab.programs", *SUITES],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     if done.returncode:
         raise RuntimeError("the programs cannot be had; see above")
-    trees = json.loads(done.stdout)
-    emulator = Path(trees.pop("qemu-ppc64le"))
+    emulator, *trees = map(Path, done.stdout.split())
     with tempfile.TemporaryDirectory(prefix="kvmppc-libvirt-") as name:
-        libvirts = []
-        for suite, tree in trees.items():
+        found = {}
+        for suite, tree in zip(SUITES, trees):
             for host in HOSTS:
                 folder = Path(name, f"{suite}-{host}")
                 folder.mkdir()
-                libvirts.append(Libvirt(Path(tree), emulator, host, folder))
-        yield libvirts
+                found[suite, host] = Libvirt(tree, emulator, host, folder)
+        yield found
 
 
 def matrix(libvirts):
@@ -175,4 +178,4 @@ def matrix(libvirts):
 
 if __name__ == "__main__":
     with every_libvirt() as all_of_them:
-        print(json.dumps(matrix(all_of_them), indent=1))
+        print(json.dumps(matrix(all_of_them.values()), indent=1))
