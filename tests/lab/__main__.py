@@ -87,6 +87,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="list the hosts and exit")
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
     parser.add_argument("--sdist", type=Path, metavar="FILE", help="install this (default: made)")
+    parser.add_argument("--wheel", type=Path, metavar="FILE", help="install this where none builds")
     parser.add_argument("--limit", type=float, default=600, metavar="SECONDS", help="for each host")
     parser.add_argument("--refresh", action="store_true", help="look for newer packages now")
     options = parser.parse_args()
@@ -126,7 +127,8 @@ def main() -> int:
         source = next(Path(folder, "source").iterdir())
         payload = Payload(sdist, source, options.run or "")
         checks = len(options.hosts) + options.fleet
-        lab = Lab(Images(cache, options.refresh), payload, options.limit, Path(folder), checks)
+        images = Images(cache, options.refresh)
+        lab = Lab(images, payload, options.limit, Path(folder), checks, options.wheel)
         if options.run is not None:
             return run_command(lab, options.hosts[0])
         return check_all(lab, options.hosts, options.fleet)

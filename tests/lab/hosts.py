@@ -37,23 +37,38 @@ KERNELS = {
 HEADERS = {"own": (NEW, "7.3"), "fallback": (("trixie", "bookworm-backports"), "6")}
 
 
+# The first QEMU that asks the kernel: the release candidates of 11.2 call themselves so.
+ASKING = (11, 1, 90)
+
+
 @dataclass(frozen=True)
 class Guest:
-    """A nested guest that is started in a host, with the host's own QEMU.
+    """A nested guest that is started in a host.
 
     Attributes:
         name: of its step.
         command: starts it; one of the functions in guest/checks.
-        says: what must be in its console, or in what QEMU says.
+        says: what must be in its console, or in what QEMU, libvirt or kvmppc says.
         boots: whether it comes up and switches itself off; else it must fail.
-        before: QEMU's version from which on this is no longer so.
+        suite: whose QEMU and libvirt start it; sid's are the host's own.
+        elements: of a libvirt domain, where it is one.
+        asking: what it says and whether it boots where QEMU asks the kernel, if that is otherwise.
     """
 
     name: str
     command: str
     says: str
     boots: bool = True
-    before: tuple[int, ...] = ()
+    suite: str = "sid"
+    elements: str = ""
+    asking: tuple[str, bool] | None = None
+
+    def with_qemu(self, version: tuple[int, ...]) -> Guest:
+        """Return what is expected of it with this version of QEMU."""
+        if self.asking is None or version < ASKING:
+            return self
+        says, boots = self.asking
+        return replace(self, says=says, boots=boots)
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,9 @@ class Host:
             same name where it is not said.
         build: whether the package is built there from its sdist; the others are given what was
             built, where they come after it.
+        setup: a shell script that changes the host before it is asked.
         guests: nested guests that are started there, instead of the tests of the kernel.
+        also: what QEMU is told beside the advice, for what its emulation of the host lacks.
         fleet: whether it is one of the fleet's hosts too (tests/lab/fleet.py).
         default: whether it runs where no host is named.
     """
@@ -86,35 +103,72 @@ class Host:
     kvm: str = ""
     twin: str = ""
     build: bool = False
+    setup: str = ""
     guests: tuple[Guest, ...] = ()
+    also: str = ""
     fleet: bool = False
     default: bool = True
 
+    @property
+    def suites(self) -> list[str]:
+        """The suites whose programs are brought for the guests, beside the host's own."""
+        return sorted({guest.suite for guest in self.guests} - {"sid"})
+
+    @property
+    def memory(self) -> str:
+        """How much memory QEMU gives it; with 8G a host of nested API v2 does not come up."""
+        return "2G" if not self.guests else "3G" if self.machine.startswith("pseries") else "8G"
+
 
 PVRS = {"power9": "0x004e1202", "power10": "0x00801200", "power11": "0x00821200"}
+CPU_VERSIONS = {
+    "power8": "0x0f000004",
+    "power9": "0x0f000005",
+    "power10": "0x0f000006",
+    "power11": "0x0f000007",
+}
 BITS = {"power9": 1 << 62, "power10": 1 << 61, "power11": 1 << 60}
 
 
-def record(physical: str, effective: str, answer: Record, platform: str = "kvm") -> Record:
+def record(physical: str, effective: str, answer: Record, **facts: Value) -> Record:
     """Return the record of a host with this processor, in this mode, and with this answer."""
     blank: Record = dict.fromkeys(
-        ("revision", "source", "compat_capabilities", "newest", "unknown_bits", "errno", "remedy")
+        "revision source compat_capabilities newest hint unknown_bits errno remedy".split()
     )
     return {
         **blank,
         "schema": 1,
         "simulated": None,
         "machine": "ppc64le",
-        "platform": platform,
+        "platform": "kvm",
         "cpu_physical": physical,
         "cpu_effective": effective,
         "pvr": PVRS[physical],
+        "cpu_version": CPU_VERSIONS[effective],
+        "mmu": "radix",
+        "page_size": 4096,
+        "nested_api": None,
         "device": "/dev/kvm",
         "api_version": 12,
         "capability": 0,
         "modes": [],
         **answer,
+        **facts,
     }
+
+
+def bare_metal(physical: str, *modes: str) -> Record:
+    """Return the record of a host that is no guest, where the processor itself is the answer."""
+    answer: Record = {
+        "status": "known",
+        "source": "processor",
+        "modes": list(modes),
+        "newest": modes[-1],
+        "reason": "Bare metal: KVM gives guests the mode of the processor and earlier ones, "
+        "from POWER9 on.",
+    }
+    # There the device tree has the processor's own number.
+    return record(physical, physical, answer, platform="powernv", cpu_version=PVRS[physical])
 
 
 def patched(answer: Record) -> Record:
@@ -122,7 +176,7 @@ def patched(answer: Record) -> Record:
     return {**answer, "revision": "patch-v4"}
 
 
-def granted(reason: str, *modes: str) -> Record:
+def granted(how: Record, *modes: str) -> Record:
     """Return the answer of a kernel that grants `modes`."""
     return {
         "capability": 1,
@@ -133,59 +187,85 @@ def granted(reason: str, *modes: str) -> Record:
         "modes": list(modes),
         "newest": modes[-1],
         "unknown_bits": "0x0",
-        "reason": reason,
+        **how,
     }
 
 
-def hinted(mode: str) -> Record:
+def hinted(mode: str, label: str) -> Record:
     """Return the answer on a kernel without the ioctl in a partition that runs in `mode`."""
     return {
         "status": "hint",
-        "source": "device-tree",
-        "modes": [mode],
-        "newest": mode,
-        "reason": f"This kernel cannot be asked; the host itself runs in {mode} mode, "
-        "says its device tree: a hint, not a grant.",
+        "source": "auxv",
+        "hint": mode,
+        "nested_api": 1,
+        "reason": f"This kernel cannot be asked; the host itself runs in {label} mode: "
+        "a hint, not a grant.",
         "remedy": "Linux 7.3 and later can answer.",
     }
 
 
-DERIVED = (
-    "The kernel answered: derived from the device tree (nested API v1), "
-    "not validated by the hypervisor."
+def refusing(errno: str, reason: str, remedy: str) -> Record:
+    """Return the answer of a kernel that has the question, and refuses it."""
+    return {
+        "capability": 1,
+        "revision": "linux-7.3",
+        "nested_api": 2,
+        "errno": errno,
+        "status": "error" if errno == "EINVAL" else "unsupported",
+        "reason": f"KVM_PPC_GET_COMPAT_CAPS: {reason}",
+        "remedy": remedy,
+    }
+
+
+def unavailable(errno: str, reason: str, remedy: str) -> Record:
+    """Return the answer where there is no KVM, or none that can make a VM."""
+    return {"status": "unavailable", "errno": errno, "reason": reason, "remedy": remedy}
+
+
+DERIVED: Record = {
+    "nested_api": 1,
+    "reason": "The kernel answered: derived from the device tree (nested API v1), "
+    "not validated by the hypervisor.",
+}
+NEGOTIATED: Record = {
+    "nested_api": 2,
+    "reason": "The kernel answered: negotiated with the hypervisor (nested API v2).",
+}
+EITHER: Record = {
+    "reason": "The kernel answered: by nested API v1 or v2, which cannot be told apart here "
+    "(kvm_hv's parameter nested is not Y).",
+}
+NO_OPERATION = refusing(
+    "ENOTTY",
+    "This VM's backend cannot tell: it does not have the operation.",
+    "Load kvm_hv, and unload kvm_pr (modprobe -r kvm_pr).",
 )
-NEGOTIATED = "The kernel answered: negotiated with the hypervisor (nested API v2)."
-BARE_METAL: Record = {
-    "status": "unsupported",
-    "reason": "This is bare metal (PowerNV): guests are not nested, the question does not arise.",
-    "remedy": "Nothing: guests here can be given what the processor itself can do.",
-}
-NO_OPERATION: Record = {
-    "capability": 1,
-    "revision": "linux-7.3",
-    "status": "unsupported",
-    "errno": "ENOTTY",
-    "reason": "KVM_PPC_GET_COMPAT_CAPS: This VM's backend cannot tell: "
-    "it does not have the operation.",
-    "remedy": "Use the HV backend (module kvm_hv) on a kernel from Linux 7.3 on.",
-}
-REFUSED: Record = {
-    "capability": 1,
-    "revision": "linux-7.3",
-    "status": "error",
-    "errno": "EINVAL",
-    "reason": "KVM_PPC_GET_COMPAT_CAPS: The kernel could not get the capabilities from its "
-    "hypervisor, or could not map them.",
-    "remedy": "dmesg may say why; a newer kernel or firmware may know this processor.",
-}
-NO_NESTING: Record = {
-    "status": "unavailable",
-    "errno": "EINVAL",
-    "reason": "KVM_CREATE_VM: No VM can be made: KVM has no backend here, "
+REFUSED = refusing(
+    "EINVAL",
+    "The kernel could not get the capabilities from its hypervisor, or could not map them. "
+    "The device tree's cpu-version is 0x0f000006 (POWER10).",
+    "A newer kernel or firmware may know this processor.",
+)
+NO_NESTING = unavailable(
+    "EINVAL",
+    "KVM_CREATE_VM: No VM can be made: KVM has no backend here, "
     "as where the hypervisor gives no nesting.",
-    "remedy": "Ask for a KVM-capable partition (PowerVM: a setting of the partition on the HMC; "
+    "Ask for a KVM-capable partition (PowerVM: a setting of the partition on the HMC; "
     "QEMU: cap-nested-papr=on or cap-nested-hv=on), then load kvm_hv; dmesg says why it refused.",
-}
+)
+TOO_OLD_A_MODE = unavailable(
+    "EINVAL",
+    "KVM_CREATE_VM: The host runs in POWER8 mode: KVM nests from POWER9 on.",
+    "Set the processor compatibility mode of the partition to POWER9 or later (PowerVM: on the "
+    "HMC; QEMU: max-cpu-compat) and restart it.",
+)
+NOT_PASSED = unavailable(
+    "ENOENT",
+    "open /dev/kvm: There is no such device, although kvm_hv is loaded: "
+    "this container was not given it.",
+    "Pass it: podman or docker run --device /dev/kvm; in Kubernetes request "
+    "devices.kubevirt.io/kvm.",
+)
 
 UNKNOWN_BIT: Record = {
     "compat_capabilities": "0x7100000000000000",
@@ -199,27 +279,61 @@ P10 = ("power9", "power10")
 P11 = ("power9", "power10", "power11")
 
 
-def booting(name: str, command: str, mode: str) -> Guest:
-    """Return a guest that `command` starts and that must boot in a mode."""
-    return Guest(name, command, f"cpu\t\t: {mode} (architected)")
+GUEST_MODE = "cpu\t\t: {} (architected)"
+NOT_VALID = "Compatibility PVR 0x0f000007 not valid for CPU"
 
 
-def refused(mode: str, says: str) -> Guest:
-    """Return a guest for which more is asked than the host grants."""
-    command = f"nested echo -machine pseries,max-cpu-compat={mode}"
-    return Guest(f"max-{mode}", command, says, boots=False)
+def booting(mode: str, suite: str = "sid", words: str = "") -> Guest:
+    """Return a guest that boots in a mode, with the very words of `kvmppc advise`."""
+    command = f"nested advise {words}".rstrip()
+    return Guest(f"advised-{mode}-{suite}", command, GUEST_MODE.format(mode), suite=suite)
+
+
+def mended(mode: str, suite: str, elements: str, words: str = "") -> Guest:
+    """Return a libvirt domain that boots in a mode once `kvmppc check --fix` has mended it."""
+    name = f"fixed-{mode}-{suite}"
+    command = f"fixed /lab/nested/{name}.xml {words}".rstrip()
+    return Guest(name, command, GUEST_MODE.format(mode), suite=suite, elements=elements)
+
+
+def domain(
+    name: str,
+    says: str,
+    elements: str,
+    suite: str = "sid",
+    boots: bool = False,
+    asking: tuple[str, bool] | None = None,
+) -> Guest:
+    """Return a libvirt domain that starts or not, as `kvmppc check` says."""
+    name = f"{name}-{suite}"
+    command = f"domain /lab/nested/{name}.xml"
+    return Guest(name, command, says, boots, suite, elements, asking)
 
 
 # Without a mode QEMU goes by the physical processor, until 11.2, which asks the kernel.
-UNADVISED = Guest(
-    "unadvised",
-    "nested echo -machine pseries",
-    "error: kvm run failed Invalid argument",
+NO_RUN = "error: kvm run failed Invalid argument"
+AS_POWER10 = (GUEST_MODE.format("POWER10"), True)
+WITHOUT_MODE = "nested without_mode"
+UNADVISED = Guest("unadvised", WITHOUT_MODE, NO_RUN, boots=False, asking=AS_POWER10)
+NEWER = Guest(
+    "newer",
+    "nested changed power11",
+    "Unable to set CPU compatibility mode in KVM: Invalid argument",
     boots=False,
-    before=(11, 2),
+    asking=(NOT_VALID, False),
 )
-ADVISED = "nested kvmppc advise --for qemu"
-DOMAIN = replace(UNADVISED, name="libvirt", command="domain /lab/nested/domain.xml")
+PASSTHROUGH = "<cpu mode='host-passthrough'/>"
+HOST_MODEL = "<cpu mode='host-model'/>"
+SMALL_PAGES = "<features><hpt><maxpagesize unit='KiB'>4</maxpagesize></hpt></features>"
+NO_SMALL_PAGES = "Can't support 64 kiB guest pages with 4 kiB host pages"
+# What QEMU's emulation of bare metal lacks; real firmware has it, unless it is old.
+EMULATED = "-machine cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off"
+
+
+def model(name: str) -> str:
+    """Return the element that asks for a mode, where pages are small."""
+    return f"<cpu mode='host-model' check='none'><model>{name}</model></cpu>{SMALL_PAGES}"
+
 
 HOSTS = [
     Host("power9", V1, "power9", record("power9", "power9", granted(DERIVED, *P9))),
@@ -270,13 +384,22 @@ HOSTS = [
         "power11",
         record("power11", "power10", granted(NEGOTIATED, *P10)),
         guests=(
-            refused("power11", "Unable to set CPU compatibility mode in KVM: Invalid argument"),
-            booting("advised", ADVISED, "POWER10"),
-            booting("advised-power9", f"{ADVISED} --mode power9", "POWER9"),
-            Guest("libvirt-argv", "argv", ",max-cpu-compat=power10 -accel kvm -cpu host "),
-            booting("libvirt-fixed", "domain /tmp/fixed.xml", "POWER10"),
-            DOMAIN,
+            Guest(
+                "advised-bookworm",
+                "nested advise",
+                "QEMU 7.2",
+                boots=False,
+                suite="bookworm",
+            ),
+            booting("POWER10", "trixie"),
+            domain("host-model", "CPU mode 'host-model' for ppc64le", HOST_MODEL, "trixie"),
+            mended("POWER10", "trixie", PASSTHROUGH),
+            booting("POWER10"),
+            booting("POWER9", words="--mode power9"),
+            mended("POWER10", "sid", HOST_MODEL),
+            NEWER,
             UNADVISED,
+            domain("passthrough", NO_RUN, PASSTHROUGH + SMALL_PAGES, asking=AS_POWER10),
         ),
     ),
     Host(
@@ -285,10 +408,70 @@ HOSTS = [
         "power10",
         record("power10", "power10", granted(NEGOTIATED, *P10)),
         guests=(
-            refused("power11", "Compatibility PVR 0x0f000007 not valid for CPU"),
-            booting("advised", ADVISED, "POWER10"),
-            booting("advised-power9", f"{ADVISED} --mode power9", "POWER9"),
+            booting("POWER10", "bookworm"),
+            mended("POWER10", "bookworm", PASSTHROUGH),
+            booting("POWER9", "trixie", words="--mode power9"),
+            replace(NEWER, says=NOT_VALID),
+            domain("power11", NOT_VALID, model("power11")),
+            domain("power8", "HPT not supported in nested guests", model("power8")),
+            domain("pages", NO_SMALL_PAGES, PASSTHROUGH),
+            domain("maximum", "maximum CPU is not supported", "<cpu mode='maximum'/>"),
+            domain(
+                "lower-case",
+                "Unknown CPU model power10",
+                "<cpu mode='custom' match='exact'><model>power10</model></cpu>" + SMALL_PAGES,
+            ),
+            mended("POWER10", "sid", model("power11")),
         ),
+    ),
+    Host(
+        "power11-guests",
+        V2,
+        "power11",
+        record("power11", "power11", granted(NEGOTIATED, *P11)),
+        guests=(
+            booting("Power11"),
+            domain("no-cpu", GUEST_MODE.format("Power11"), SMALL_PAGES, boots=True),
+            booting("Power11", "trixie"),
+        ),
+    ),
+    Host(
+        "power10-64k-guests",
+        V1,
+        "power10",
+        record("power10", "power10", granted(DERIVED, *P10), page_size=65536),
+        kernel="linux-7.3-64k",
+        guests=(
+            booting("POWER10", "bookworm"),
+            mended("POWER9", "bookworm", PASSTHROUGH, "--mode power9"),
+            booting("POWER10"),
+            domain("no-cpu", GUEST_MODE.format("POWER10"), "", boots=True),
+        ),
+    ),
+    Host(
+        "linux-6.12-guests",
+        f"{V2},max-cpu-compat=power10",
+        "power11",
+        record("power11", "power10", {**hinted("power10", "POWER10"), "nested_api": 2}),
+        kernel="linux-6.12",
+        guests=(
+            booting("POWER10"),
+            mended("POWER10", "trixie", PASSTHROUGH),
+            # What is not granted by a kernel that can be asked. It starts no more on 7.3.
+            Guest("unadvised", WITHOUT_MODE, GUEST_MODE.format("Power11")),
+        ),
+    ),
+    Host(
+        "powernv10-guests",
+        "powernv10",
+        "power10",
+        bare_metal("power10", *P10),
+        guests=(
+            booting("POWER10"),
+            booting("POWER9", words="--mode power9"),
+            Guest("newer", "nested changed power11", NOT_VALID, boots=False),
+        ),
+        also=EMULATED,
     ),
     Host(
         "power11-as-power9",
@@ -322,7 +505,7 @@ HOSTS = [
         "power10-64k",
         V1,
         "power10",
-        record("power10", "power10", granted(DERIVED, *P10)),
+        record("power10", "power10", granted(DERIVED, *P10), page_size=65536),
         kernel="linux-7.3-64k",
         twin="power10",
     ),
@@ -330,15 +513,15 @@ HOSTS = [
         "powernv9",
         "powernv9",
         "power9",
-        record("power9", "power9", BARE_METAL, "powernv"),
+        bare_metal("power9", "power9"),
         twin="powernv10",
     ),
-    Host("powernv10", "powernv10", "power10", record("power10", "power10", BARE_METAL, "powernv")),
+    Host("powernv10", "powernv10", "power10", bare_metal("power10", *P10)),
     Host(
         "linux-6.12",
         V1,
         "power10",
-        record("power10", "power10", hinted("power10")),
+        record("power10", "power10", hinted("power10", "POWER10")),
         kernel="linux-6.12",
         headers="fallback",
         build=True,
@@ -347,9 +530,31 @@ HOSTS = [
         "linux-6.1",
         V1,
         "power10",
-        record("power10", "power10", hinted("power10")),
+        record("power10", "power10", hinted("power10", "POWER10")),
         kernel="linux-6.1",
         twin="linux-6.12",
+    ),
+    Host(
+        "power8-mode",
+        "pseries,max-cpu-compat=power8",
+        "power10",
+        record("power10", "power8", TOO_OLD_A_MODE, mmu="hash"),
+    ),
+    Host(
+        "nested-off",
+        V1,
+        "power10",
+        record("power10", "power10", granted(EITHER, *P10)),
+        setup="echo N > /sys/module/kvm_hv/parameters/nested",
+    ),
+    Host(
+        "container",
+        V1,
+        "power10",
+        record(
+            "power10", "power10", NOT_PASSED, cpu_version=None, api_version=None, capability=None
+        ),
+        setup="busybox mount -t tmpfs -o ro,size=0 tmpfs /sys/firmware; rm /dev/kvm",
     ),
     Host("no-nesting", "pseries", "power10", record("power10", "power10", NO_NESTING)),
     Host(

@@ -27,10 +27,17 @@ class Lab:
     """The run of some hosts: prepares parts, boots, keeps consoles of what failed."""
 
     def __init__(
-        self, images: Images, payload: Payload, limit: float, folder: Path, checks: int
+        self,
+        images: Images,
+        payload: Payload,
+        limit: float,
+        folder: Path,
+        checks: int,
+        wheel: Path | None = None,
     ) -> None:
         self.images = images
         self.payload = payload
+        self.wheel = wheel
         self.limit = limit
         self.folder = folder
         self.checks = checks
@@ -43,11 +50,12 @@ class Lab:
     def package(self, host: Host) -> Path:
         """Return what is installed in `host`.
 
-        Compiling is what takes longest under emulation: most hosts are given the wheel that
-        another one has built against the same headers, where there is one by then.
+        Some hosts build it. Compiling is what takes longest under emulation: the others are given
+        the wheel that the lab was given, or the one that a host has built against the same
+        headers, where there is one by then.
         """
-        wheel = None if host.build else self.wheels.get(host.headers)
-        return wheel or self.payload.package
+        wheel = self.wheel or self.wheels.get(host.headers)
+        return self.payload.package if host.build or wheel is None else wheel
 
     def boot(self, host: Host, door: Door | None = None) -> dict[str, Step]:
         """Boot one host and return its steps; its parts are made first where they are missing."""
@@ -63,6 +71,7 @@ class Lab:
                 headers=self.images.headers(host.headers, *HEADERS[host.headers]),
                 user_land=self.images.user_land(),
                 root_disk=self.images.root_disk(),
+                programs={suite: self.images.program_disk(suite) for suite in host.suites},
             )
         payload = replace(self.payload, package=self.package(host), door=door)
         say(f"{host.name}: booting, to install {payload.package.name}")
@@ -90,6 +99,10 @@ class Lab:
             f"Debian's {' or '.join(source.suites)} has no kernel {source.oldest} or newer "
             f"({source.flavour}) with all that is needed"
         )
+
+    def headers(self, host: Host) -> str:
+        """Return whose definitions the package there has; "" of a wheel that was brought here."""
+        return "" if self.wheel and not host.build else host.headers
 
     def console(self, host: Host) -> Path:
         """Return where the console of `host` is written."""
@@ -120,7 +133,9 @@ class Lab:
 
     def check_host(self, host: Host) -> bool:
         """Boot one host, judge what it said, and tell how it went."""
-        return self.check(host.name, lambda: problems(host, self.boot(host)), [host])
+        return self.check(
+            host.name, lambda: problems(host, self.boot(host), self.headers(host)), [host]
+        )
 
 
 def say(text: str) -> None:

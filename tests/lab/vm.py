@@ -29,7 +29,7 @@ MODULES = {
 # other text, are the same on every architecture, and slow under emulation.
 UNIT_TESTS = tuple(
     f"tests/unit/test_{name}.py"
-    for name in ("host", "kvm", "modes", "probe", "repeated_questions", "simhost", "testing")
+    for name in ("host", "kvm", "probe", "repeated_questions", "simhost", "testing")
 )
 
 
@@ -65,13 +65,14 @@ class Door:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a machine is made of, ready in the cache."""
+    """What a machine is made of, ready in the cache; `programs` are disks by their suites."""
 
     qemu: list[str]
     kernel: Kernel
     headers: Path
     user_land: Path
     root_disk: Path
+    programs: dict[str, Path]
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,9 @@ def initrd(host: Host, parts: Parts, payload: Payload) -> bytes:
     if payload.door:
         cpio.add("lab/authorized_keys", payload.door.key.encode())
     cpio.add("lab/name", host.name.encode())
+    hint = "--accept-hint" if host.record["status"] == "hint" else ""
+    cpio.add("lab/hint", hint.encode())
+    cpio.add("lab/setup", host.setup.encode())
     cpio.add("lab/checks", (GUEST / "checks").read_bytes())
     cpio.add("lab/command", payload.command.encode())
     kind = "wheel" if payload.package.suffix == ".whl" else "sdist"
@@ -134,9 +138,16 @@ def add_guests(cpio: Cpio, host: Host, parts: Parts) -> None:
     nested.add("busybox", (parts.user_land / "usr/bin/busybox").read_bytes(), EXECUTABLE)
     cpio.add("lab/nested/initrd", nested.close())
     cpio.add("lab/nested/vmlinuz", parts.kernel.vmlinuz.read_bytes())
-    cpio.add("lab/nested/domain.xml", (GUEST / "domain.xml").read_bytes())
-    guests = [f"{guest.name} {guest.command}\n" for guest in host.guests]
-    cpio.add("lab/guests", "".join(guests).encode())
+    domain = (GUEST / "domain.xml").read_text()
+    guests = ""
+    for guest in host.guests:
+        guests += f"{guest.name} {guest.suite} {guest.command}\n"
+        if guest.elements:
+            xml = domain.replace("<!-- elements -->", guest.elements)
+            cpio.add(f"lab/nested/{guest.name}.xml", xml.encode())
+    cpio.add("lab/guests", guests.encode())
+    cpio.add("lab/suites", " ".join(host.suites).encode())
+    cpio.add("lab/also", host.also.encode())
 
 
 def qemu_options(host: Host, parts: Parts, folder: Path, door: Door | None) -> list[str]:
@@ -145,9 +156,10 @@ def qemu_options(host: Host, parts: Parts, folder: Path, door: Door | None) -> l
     # QEMU's small open firmware starts the kernel at once; the other one takes 12 s for it.
     machine = host.machine if powernv else f"{host.machine},x-vof=on"
     options = ["-M", machine, "-cpu", host.cpu, "-smp", "1", "-no-reboot"]
-    options += ["-m", "3G" if host.guests else "2G"]
-    # PowerNV is switched off by its service processor, which is one of QEMU's default devices.
-    options += ["-nic", "none"] if powernv else ["-nodefaults"]
+    options += ["-m", host.memory]
+    # PowerNV needs some of QEMU's default devices: its root port, and the service processor that
+    # switches it off. Others are left out, for which QEMU would load this machine's own modules.
+    options += "-nic none -vga none -audio none".split() if powernv else ["-nodefaults"]
     options += ["-nographic", "-serial", "mon:stdio"]
     options += ["-kernel", str(parts.kernel.vmlinuz), "-initrd", str(folder / "initrd")]
     # Every system call under emulation pays for mitigations; a kernel that stumbles is to stop.
@@ -159,6 +171,7 @@ def qemu_options(host: Host, parts: Parts, folder: Path, door: Door | None) -> l
         words += " loglevel=3 transparent_hugepage=never"
     options += ["-append", words]
     disks = [f"file={parts.root_disk},snapshot=on", f"file={folder / 'result'}"]
+    disks += [f"file={disk},snapshot=on" for disk in parts.programs.values()]
     for number, disk in enumerate(disks):
         bus = f",bus=pcie.{number}" if powernv else ""
         options += ["-drive", f"{disk},if=none,format=raw,id=disk{number}"]
