@@ -20,6 +20,7 @@ SUMMARIES = {
     "decode": "explain a compat_capabilities mask, a cpu-version or a PVR",
     "doctor": "go from the processor to the answer step by step, and say what is wrong",
     "baseline": "tell which modes all hosts of a fleet grant, from their records",
+    "plan": "tell which guests can run on which hosts of a fleet, and what lets all run everywhere",
     "bench": "measure how long asking takes, in C and through Python",
     "hosts": "list the simulated hosts",
 }

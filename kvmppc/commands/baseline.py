@@ -37,7 +37,7 @@ _REPEATED = 3
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Says which words the command takes."""
-    parser.add_argument("records", nargs="+", type=_path, metavar="RECORD")
+    parser.add_argument("records", nargs="+", type=record_path, metavar="RECORD")
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--format",
@@ -56,7 +56,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _path(path: str) -> str:
+def record_path(path: str) -> str:
+    """A word that names records, for argparse."""
     if not path or "\0" in path:
         raise argparse.ArgumentTypeError("a record is a file, a folder or -")
     return path
@@ -65,11 +66,11 @@ def _path(path: str) -> str:
 def run(arguments: argparse.Namespace) -> int:
     """Reads, counts and prints."""
     progress = Progress(sys.stderr)
-    complaints = _Complaints(progress)
+    complaints = Complaints(progress)
     try:
         with Fleet() as fleet:
             try:
-                _read(arguments.records, fleet, complaints, progress)
+                read_records(arguments.records, fleet, complaints, progress)
             finally:
                 progress.clear()
             complaints.end()
@@ -80,8 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
 
 
-def _read(paths: list[str], fleet: Fleet, complaints: _Complaints, progress: Progress) -> None:
-    """Counts all records of the files."""
+def read_records(
+    paths: list[str], fleet: Fleet, complaints: Complaints, progress: Progress
+) -> None:
+    """Counts all records of the files. Raises FleetError."""
     reader = RecordReader(complaints.add)
     size = _size(paths)
     add = fleet.add
@@ -132,7 +135,7 @@ def _warn(fleet: Fleet) -> None:
         streams.tell(f"{count:,} {verb} in more than one record, and each is counted: {some}{more}")
 
 
-class _Complaints:
+class Complaints:
     """Prints the first complaints as they come, and counts the others."""
 
     def __init__(self, progress: Progress) -> None:

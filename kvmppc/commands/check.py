@@ -38,8 +38,8 @@ exit codes, of many domains the worst (2, 1, 3, 0):
   3  it cannot be told: no answer, a hint only ("likely"; --accept-hint takes it), permission
      denied, or a domain that is not for pseries; with --fix: nothing was written
 """
-_CODES = {"yes": 0, "no": 1, "unknown": 3, "likely yes": 3, "likely no": 3}
-_WORST = (2, 1, 3, 0)
+CODES = {"yes": 0, "no": 1, "unknown": 3, "likely yes": 3, "likely no": 3}
+WORST = (2, 1, 3, 0)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -84,18 +84,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Reads, asks, and prints a verdict for each domain, or writes them."""
-    paths = list(_paths(arguments.domains))
+    paths = list(domain_paths(arguments.domains))
     _refuse_nonsense(arguments, paths)
     # Before the host is asked: what is no domain needs no host.
-    first = _read(paths[0]) if len(paths) == 1 else None
+    first = read_domain(paths[0]) if len(paths) == 1 else None
     checker = _Checker(arguments, asking.ask_or_read(arguments), many=first is None)
     if first is not None:
         return checker.check(paths[0], first)
     codes = {checker.check_file(path) for path in paths}
-    return next(code for code in _WORST if code in codes)
+    return next(code for code in WORST if code in codes)
 
 
-def _paths(given: list[str]) -> list[str]:
+def domain_paths(given: list[str]) -> list[str]:
     """The files that are meant, those of folders by name."""
     paths: list[str] = []
     for path in given:
@@ -135,7 +135,7 @@ def _refuse_nonsense(arguments: argparse.Namespace, paths: list[str]) -> None:
             raise UsageError(f"{arguments.output_dir}: not a folder; make it first")
 
 
-def _read(path: str) -> Domain:
+def read_domain(path: str) -> Domain:
     """The domain in a file. Raises UsageError."""
     data = asking.read_input(path, SIZE_LIMIT)
     try:
@@ -158,7 +158,7 @@ class _Checker:
     def check_file(self, path: str) -> int:
         """The same of one of many: what is wrong with it does not keep the others from it."""
         try:
-            return self.check(path, _read(path))
+            return self.check(path, read_domain(path))
         except UsageError as error:
             streams.tell(str(error))
             return 2
@@ -175,7 +175,7 @@ class _Checker:
             if self.many:
                 lines = [" ".join((f"{asking.input_name(path)}:", *lines))]
             streams.say("".join(f"{printable(line)}\n" for line in lines))
-        return _CODES[verdict.answer]
+        return CODES[verdict.answer]
 
     def verdict(self, domain: Domain) -> Verdict:
         place = self.placing.place(domain.asks.emulator)
@@ -188,7 +188,7 @@ class _Checker:
         mode = verdict.mode
         if verdict.answer not in ("yes", "no") or (verdict.answer == "no" and mode is None):
             streams.tell(name + "; ".join(_lines(verdict)))
-            return _CODES[verdict.answer]
+            return CODES[verdict.answer]
         if self.arguments.mode is not None:
             try:
                 accept_hint = self.arguments.accept_hint
@@ -201,7 +201,7 @@ class _Checker:
             left = self.verdict(Domain(fixed))
             if left.answer != "yes":
                 streams.tell(f"{name}--fix cannot mend it. {'; '.join(_lines(left))}")
-                return _CODES[left.answer]
+                return CODES[left.answer]
         self.write(path, fixed, changed=fixed != domain.data)
         done = "nothing to put in" if mode is None else f"put in {mode}"
         streams.tell(f"{name}{done}. {' '.join((verdict.reason, *map(_also, verdict.also)))}")

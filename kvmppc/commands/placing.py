@@ -12,26 +12,29 @@ if TYPE_CHECKING:
     from kvmppc.guest.qemu import Version
     from kvmppc.report import HostReport
 
-_PAGE_SIZES = {"4k": 4 << 10, "64k": 64 << 10}
+PAGE_SIZES = {"4k": 4 << 10, "64k": 64 << 10}
+"""What a kernel's page size is called in words, and its bytes."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds --qemu, --libvirt and --page-size."""
+def add_arguments(
+    parser: argparse.ArgumentParser, here: str = "the one that is here, else "
+) -> None:
+    """Adds --qemu, --libvirt and --page-size; ``here`` tells what counts before what is assumed."""
     parser.add_argument(
         "--qemu",
         type=_qemu_version,
         metavar="VERSION",
-        help="for this QEMU; else the one that is here, else one before 11.2",
+        help=f"for this QEMU; else {here}one before 11.2",
     )
     parser.add_argument(
         "--libvirt",
         type=_libvirt_version,
         metavar="VERSION",
-        help="for this libvirt; else the one that is here, else one from 11.4 on",
+        help=f"for this libvirt; else {here}one from 11.4 on",
     )
     parser.add_argument(
         "--page-size",
-        choices=_PAGE_SIZES,
+        choices=PAGE_SIZES,
         help="of the host's kernel; else as the host says",
     )
 
@@ -79,7 +82,7 @@ class Placing:
             self._qemu(emulator) if asks and given.qemu is None else given.qemu,
             version,
             host_model,
-            _PAGE_SIZES.get(given.page_size) or self._report.page_size,
+            PAGE_SIZES.get(given.page_size) or self._report.page_size,
         )
 
     def _qemu(self, emulator: str | None) -> Version | None:

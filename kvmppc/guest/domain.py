@@ -40,6 +40,7 @@ DEPTH_LIMIT = 256
 
 # What is read of a domain. Of several with the same path the first counts, as for libvirt.
 _DOMAIN = ("domain",)
+_TITLE = ("domain", "name")
 _OS = ("domain", "os")
 _TYPE = ("domain", "os", "type")
 _FEATURES = ("domain", "features")
@@ -57,6 +58,7 @@ _HUGE = ("domain", "memoryBacking", "hugepages")
 _COMMANDLINE = ("domain", "qemu:commandline")
 _WANTED = {
     _DOMAIN,
+    _TITLE,
     _OS,
     _TYPE,
     _FEATURES,
@@ -156,6 +158,7 @@ class Domain(Frozen):
 
     Attributes:
         data: the XML, as it was given.
+        name: the guest's; "" where there is none.
         asks: what it asks for.
         lacks_password: whether it has a graphical console (VNC, SPICE) without a password, as
             in a dump that was made without --security-info.
@@ -165,9 +168,10 @@ class Domain(Frozen):
             is over SIZE_LIMIT or DEPTH_LIMIT.
     """
 
-    __slots__ = ("_elements", "asks", "data", "lacks_password")
+    __slots__ = ("_elements", "asks", "data", "lacks_password", "name")
 
     data: bytes
+    name: str
     asks: Asks
     lacks_password: bool
     _elements: dict[Path, _Element]
@@ -178,6 +182,7 @@ class Domain(Frozen):
         fill(
             self,
             data=data,
+            name=reader.found[_TITLE].text().strip() if _TITLE in reader.found else "",
             asks=_asks(reader),
             lacks_password=reader.lacks_password,
             _elements=reader.found,

@@ -45,16 +45,19 @@ class Verdict(Value):
         reason: what the domain asks for and what the host grants, in sentences.
         mode: the mode to write instead, where the answer is "no" or "likely no": the one that
             the domain names if the host grants it, else the newest. None else.
+        gets: the mode that the guest starts in, where the answer is "yes" or "likely yes"; None
+            with another answer, and where no mode is known or asked for.
         also: what is no mode but keeps the guest from starting here, a sentence each.
         place: the QEMU, libvirt and pages that it holds for.
         instead: the elements to write for ``mode``; empty where there is none.
     """
 
-    __slots__ = ("also", "answer", "instead", "mode", "place", "reason")
+    __slots__ = ("also", "answer", "gets", "instead", "mode", "place", "reason")
 
     answer: Answer
     reason: str
     mode: CpuMode | None
+    gets: CpuMode | None
     also: tuple[str, ...]
     place: Place
     instead: tuple[str, ...]
@@ -136,23 +139,28 @@ def judge(asks: Asks, host: HostAnswer, place: Place, *, accept_hint: bool = Fal
     certain = {"likely yes": "yes", "likely no": "no"}
     if accept_hint:
         answer = certain.get(answer, answer)
+    gets = None
     if answer not in ("no", "likely no"):
-        mode = None
+        mode, gets = None, mode
     also: tuple[str, ...] = ()
     if asks.type == "kvm" and host.status in _ANSWERED and _not_asked(asks, host) is None:
         also = tuple(_also(asks, host, place))
-    instead = () if mode is None else _elements(mode, asks, host, place)
+    instead = () if mode is None else elements(mode, asks, host, place)
     if also and answer not in ("no", "unknown"):
         # The mode is well, or may be; something else is not.
         reason += " But something else keeps the guest from starting."
         mode = mode or _named(asks, host) or _newest(host)
-        limit = [] if instead or mode is None else _elements(mode, asks, host, place)
-        answer, instead = "no", instead or tuple(one for one in limit if "<maxpagesize" in one)
-    fields = {"answer": answer, "reason": reason, "mode": mode, "also": also}
+        limit = [] if instead or mode is None else elements(mode, asks, host, place)
+        answer, gets, instead = (
+            "no",
+            None,
+            instead or tuple(one for one in limit if "<maxpagesize" in one),
+        )
+    fields = {"answer": answer, "reason": reason, "mode": mode, "gets": gets, "also": also}
     return fill(Verdict.__new__(Verdict), **fields, place=place, instead=instead)
 
 
-def _elements(mode: CpuMode, asks: Asks, host: HostAnswer, place: Place) -> tuple[str, ...]:
+def elements(mode: CpuMode, asks: Asks, host: HostAnswer, place: Place) -> tuple[str, ...]:
     """What to write for a mode; all of it in QEMU's words where the domain's own override <cpu>."""
     words = asks.words
     if words.cpu is not None or words.property("max-cpu-compat") is not None:
@@ -161,7 +169,7 @@ def _elements(mode: CpuMode, asks: Asks, host: HostAnswer, place: Place) -> tupl
 
 
 def _answer(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMode | None]:
-    """Answer, reason and mode to write instead, by the mode alone."""
+    """By the mode alone: answer, reason, and the mode to write instead; with yes, the guest's."""
     other = _not_asked(asks, host)
     if other is not None:
         return "unknown", other, None
@@ -313,7 +321,7 @@ def _mode(asks: Asks, host: HostAnswer, place: Place, name: str) -> tuple[str, s
         return _no(asks, host, f"{asked}. Nested guests are radix only: {_OLDEST} and later.")
     if host.status == "known":
         if mode in host.modes:
-            return "yes", f"{asked}. {_grants(host)}", None
+            return "yes", f"{asked}. {_grants(host)}", mode
         return _no(asks, host, f"{asked}. {_grants(host)}")
     return _by_hint(asks, host, asked, mode)
 
@@ -330,7 +338,7 @@ def _physical(
     if asks_kernel and not by_name and host.modes:
         version = qemu.version_text(qemu.ASKS)
         asked = f"{asked}. From {version} on QEMU takes the newest mode granted, {host.newest}."
-        return "yes", f"{asked} {_grants(host)}", None
+        return "yes", f"{asked} {_grants(host)}", _newest(host)
     if own is None:
         return "unknown", f"{asked}. The host's processor is not known.", None
     if not by_name:
@@ -338,7 +346,7 @@ def _physical(
     if host.status == "hint":
         return _by_hint(asks, host, asked, own)
     if own in host.modes:
-        return "yes", f"{asked}. {_grants(host)}", None
+        return "yes", f"{asked}. {_grants(host)}", own
     if asks_kernel and by_name:
         return "unknown", f"{asked}. What QEMU from 11.2 on makes of it is not known.", None
     return _no(asks, host, f"{asked}. {_grants(host)}")
@@ -353,7 +361,7 @@ def _by_hint(
     if hint is None or mode < hint:
         return "unknown", f"{says} Of {mode} it does not speak.", None
     if mode == hint:
-        return "likely yes", says, None
+        return "likely yes", says, mode
     why = (
         f"On this kernel such a guest may start all the same, as {mode}, where the hypervisor is "
         "QEMU; from Linux 7.3 on it does not: KVM then holds guests to what is granted."

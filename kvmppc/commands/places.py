@@ -1,0 +1,54 @@
+"""Which QEMU, libvirt and page size each host of a fleet has: a file with a line for each."""
+
+from __future__ import annotations
+
+from kvmppc.commands import UsageError
+from kvmppc.commands.placing import PAGE_SIZES
+from kvmppc.guest import libvirt, qemu
+from kvmppc.guest.place import Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from kvmppc.guest.qemu import Version
+
+LIMIT = 16 << 20
+"""Bytes of a file: a million hosts."""
+
+_PROGRAMS = {"QEMU": qemu.read_version, "libvirt": libvirt.read_version}
+
+
+def read_places(text: str, name: str, others: Place) -> dict[str, Place]:
+    """The places of single hosts: in a line host, QEMU, libvirt, pages; after a # is a remark.
+
+    What is "-" or missing is as in ``others``. ``name`` is the file's, for messages.
+
+    Raises:
+        UsageError: a line is not of this form, or a host is there twice.
+    """
+    places: dict[str, Place] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        host, told = words[0], [*words[1:], "-", "-", "-"]
+        where = f"{name}:{number}"
+        if len(words) > 4 or told[2] not in ("-", *PAGE_SIZES):
+            raise UsageError(f"{where}: expected HOST QEMU LIBVIRT PAGES, as in: lpar1 11.1 - 64k")
+        if host in places:
+            raise UsageError(f"{where}: {host} is there twice; leave one line")
+        places[host] = Place(
+            _version(where, "QEMU", told[0]) or others.qemu,
+            _version(where, "libvirt", told[1]) or others.libvirt,
+            None,
+            PAGE_SIZES.get(told[2]) or others.page_size,
+        )
+    return places
+
+
+def _version(where: str, program: str, word: str) -> Version | None:
+    if word == "-":
+        return None
+    version = _PROGRAMS[program](word)
+    if version is None:
+        raise UsageError(f"{where}: {word!a} is no version of {program}; one is 11.1")
+    return version
