@@ -21,20 +21,26 @@
 
 #ifndef KVMPPC_SYS_DEFINED
 
-/* The choke point for open: turns libc's errno into the return value at once. */
-static int kvmppc_sys_open(const char *path, int flags)
+/*
+ * Turns libc's errno into the result at once. Only -1 stands for it: any other
+ * negative number is one that libc took for no errno, and goes on as it is. A
+ * failure is never made an answer of 0, whatever errno says.
+ */
+static int result_of(int result)
 {
-	int fd = open(path, flags);
-
-	return fd < 0 ? -errno : fd;
+	return result == -1 && errno != 0 ? -errno : result;
 }
 
-/* The choke point for ioctl: likewise. */
+/* The choke point for open. */
+static int kvmppc_sys_open(const char *path, int flags)
+{
+	return result_of(open(path, flags));
+}
+
+/* The choke point for ioctl. */
 static int kvmppc_sys_ioctl(int fd, unsigned long request, uintptr_t argument)
 {
-	int result = ioctl(fd, request, argument);
-
-	return result < 0 ? -errno : result;
+	return result_of(ioctl(fd, request, argument));
 }
 
 /* What a row of the table below needs that is only for powerpc. */

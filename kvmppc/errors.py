@@ -130,6 +130,7 @@ _NESTING = (
     "Ask for a KVM-capable partition (PowerVM: a setting of the partition on the HMC; "
     "QEMU: cap-nested-papr=on or cap-nested-hv=on), then load kvm_hv; dmesg says why it refused."
 )
+_NO_VM = "No VM can be made."
 _LATER = "Try again later; dmesg may say more."
 
 # What a refusal means: by operation and errno, the kind of error, the reason, the remedy.
@@ -195,6 +196,11 @@ _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
         "No VM can be made: the hypervisor does not permit it.",
         _NESTING,
     ),
+    ("KVM_CREATE_VM", _errno.EIO): (
+        VmCreationError,
+        "No VM can be made: the hypervisor failed.",
+        _LATER,
+    ),
     ("KVM_CREATE_VM", _errno.EBUSY): (
         VmCreationError,
         "No VM can be made now: the hypervisor is busy.",
@@ -234,15 +240,31 @@ _ANYWHERE: dict[int, tuple[type[KvmError], str, str]] = {
         "The descriptor is not open: something other than its handle has closed it.",
         "Let only the handle close it.",
     ),
+    _errno.EMFILE: (
+        KvmError,
+        "This process has as many open files as it may have.",
+        "Close some, or raise the limit (ulimit -n).",
+    ),
+    _errno.ENFILE: (
+        KvmError,
+        "The system has as many open files as it may have.",
+        "Close some, or raise the limit (sysctl fs.file-max).",
+    ),
+    _errno.EINTR: (
+        KvmError,
+        "The call was interrupted by a signal each time.",
+        "Try again with fewer signals, as from timers.",
+    ),
 }
 
 
 def refusal(number: int, operation: str, device: str | None = None) -> KvmError:
     """Makes the error for a refused call: errno, the call's name, and the device if it was open."""
     known = _REFUSALS.get((operation, number)) or _ANYWHERE.get(number)
-    if known is None and operation == "KVM_CREATE_VM":
-        known = (VmCreationError, "No VM can be made.", _LATER)
     kind, reason, remedy = known or (KvmError, "The kernel refused.", "")
+    if operation == "KVM_CREATE_VM" and kind is KvmError:
+        kind = VmCreationError
+        reason, remedy = (f"{_NO_VM} {reason}", remedy) if known else (_NO_VM, _LATER)
     return kind(number, operation, reason, remedy, device)
 
 
