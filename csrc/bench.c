@@ -37,13 +37,8 @@ uint64_t kvmppc_bench_start(unsigned int bucket)
 /* The bucket that a time is counted in. */
 static unsigned int bucket_of(uint64_t nanoseconds)
 {
-	unsigned int shift;
-	unsigned int bucket;
-
-	if (nanoseconds < SUB)
-		return (unsigned int)nanoseconds;
-	shift = 63 - SUB_BITS - (unsigned int)__builtin_clzll(nanoseconds);
-	bucket = shift * SUB + (unsigned int)(nanoseconds >> shift);
+	unsigned int shift = 63 - SUB_BITS - (unsigned int)__builtin_clzll(nanoseconds | SUB);
+	unsigned int bucket = shift * SUB + (unsigned int)(nanoseconds >> shift);
 	return bucket < KVMPPC_BENCH_BUCKETS ? bucket : KVMPPC_BENCH_BUCKETS - 1;
 }
 

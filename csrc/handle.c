@@ -20,18 +20,22 @@ static void close_owned(struct kvmppc_handle *handle)
 		close(fd);
 }
 
-/* A question begins: what is to be asked. First counted, then read, the other way round than close. */
+/* A question begins: what is to be asked, -1 where the handle is closed. */
 int kvmppc_handle_enter(struct kvmppc_handle *handle)
 {
-	__atomic_add_fetch(&handle->users, 1, __ATOMIC_SEQ_CST);
-	return __atomic_load_n(&handle->fd, __ATOMIC_SEQ_CST);
+	int before = __atomic_fetch_add(&handle->users, 1, __ATOMIC_SEQ_CST);
+
+	return before & KVMPPC_HANDLE_CLOSED ? -1 : __atomic_load_n(&handle->fd, __ATOMIC_SEQ_CST);
 }
 
-/* A question has ended. If the handle was closed meanwhile, the last one closes the descriptor. */
+/*
+ * A question has ended. If the handle was closed meanwhile, the last one closes
+ * the descriptor. That there are no users and that it is closed must be seen at
+ * once, so both are in one number: else a question could begin in between.
+ */
 void kvmppc_handle_leave(struct kvmppc_handle *handle)
 {
-	if (__atomic_sub_fetch(&handle->users, 1, __ATOMIC_SEQ_CST) == 0 &&
-	    __atomic_load_n(&handle->fd, __ATOMIC_SEQ_CST) < 0)
+	if (__atomic_sub_fetch(&handle->users, 1, __ATOMIC_SEQ_CST) == KVMPPC_HANDLE_CLOSED)
 		close_owned(handle);
 }
 
@@ -41,8 +45,10 @@ void kvmppc_handle_leave(struct kvmppc_handle *handle)
  */
 void kvmppc_handle_close(struct kvmppc_handle *handle)
 {
+	int before = __atomic_fetch_or(&handle->users, KVMPPC_HANDLE_CLOSED, __ATOMIC_SEQ_CST);
+
 	__atomic_store_n(&handle->fd, -1, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&handle->users, __ATOMIC_SEQ_CST) == 0)
+	if ((before & ~KVMPPC_HANDLE_CLOSED) == 0)
 		close_owned(handle);
 }
 

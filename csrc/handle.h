@@ -15,10 +15,12 @@
 #include "kvmppc.h"
 
 /* cdef begins */
+#define KVMPPC_HANDLE_CLOSED 1073741824       /* in users: more than there can be threads */
+
 struct kvmppc_handle {
 	int fd;                       /* what is asked; -1 once closed, which the kernel refuses by itself */
 	int owned;                    /* what is to be closed; -1 where that is somebody else's, or done */
-	int users;                    /* questions that are under way */
+	int users;                    /* questions that are under way, and whether it is closed */
 	int revision;                 /* of a VM, once it is decided */
 };
 

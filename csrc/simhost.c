@@ -347,8 +347,6 @@ static int get_patch_v4(const struct simhost *host, uintptr_t argument)
 		return -EFAULT;
 	if (size < host->struct_size || (host->rule == RULE_PATCH_STRICT && size != host->struct_size))
 		return -EINVAL;
-	if (host->backend_error != 0)
-		return host->backend_error;
 	return copy_out(argument, &wire, host->struct_size);
 }
 

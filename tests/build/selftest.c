@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shim and the simulated hosts without Python, for what looks at memory,
+ * undefined behaviour, threads and coverage: test_selftest.py compiles it with
+ * each of them. NATIVE is the shim on the real system's calls.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kvm_uapi.h"
+#include "kvmppc.h"
+#include "handle.h"
+#include "fast.h"
+#include "bench.h"
+#include "simhost.h"
+
+#define P9_P10 (KVMPPC_BIT_POWER9 | KVMPPC_BIT_POWER10)
+
+static int failures;
+
+#define CHECK(what)                                                                     \
+	do {                                                                            \
+		if (!(what)) {                                                          \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #what); \
+			failures++;                                                     \
+		}                                                                       \
+	} while (0)
+
+static struct kvmppc_handle empty(void)
+{
+	return (struct kvmppc_handle){.fd = -1, .owned = -1};
+}
+
+/* The table of revisions, and what is no row of it. */
+static void check_revisions(void)
+{
+	CHECK(strcmp(kvmppc_revision_name(KVMPPC_REVISION_LINUX_7_3), "linux-7.3") == 0);
+	CHECK(kvmppc_revision_capability(KVMPPC_REVISION_PATCH_V4) == 249);
+	CHECK(kvmppc_revision_name(KVMPPC_REVISIONS) == NULL);
+	CHECK(kvmppc_revision_name(-1) == NULL);
+	CHECK(kvmppc_revision_capability(KVMPPC_REVISION_NONE) == 0);
+	CHECK(kvmppc_get_compat_caps(-1, KVMPPC_REVISION_NONE).error == -ENOTTY);
+	CHECK(kvmppc_get_plain(-1, KVMPPC_REVISIONS) == -1);
+	CHECK(kvmppc_get_plain(-1, KVMPPC_REVISION_LINUX_7_3) == -1);
+}
+
+/* What only powerpc's kernels tell. */
+static void check_processor(void)
+{
+#ifdef __powerpc__
+	CHECK(kvmppc_pvr() >> 16 >= 0x004e);
+#else
+	CHECK(kvmppc_platform() == NULL && kvmppc_base_platform() == NULL && kvmppc_pvr() == 0);
+#endif
+}
+
+/* Where each bucket begins, and that none is empty. */
+static void check_histogram(void)
+{
+	for (unsigned int bucket = 1; bucket < KVMPPC_BENCH_BUCKETS; bucket++)
+		CHECK(kvmppc_bench_start(bucket - 1) < kvmppc_bench_start(bucket));
+}
+
+#ifdef NATIVE
+
+/*
+ * The kernel that is asked here, before libc's ioctl: one that wants a struct of
+ * 32 bytes and sets a low bit, on any descriptor that is open.
+ */
+int ioctl(int fd, unsigned long request, ...)
+{
+	uint64_t *wire;
+	va_list rest;
+
+	va_start(rest, request);
+	wire = va_arg(rest, uint64_t *);
+	va_end(rest);
+	if (fcntl(fd, F_GETFD) < 0)
+		return -1;
+	if (request == KVM_CHECK_EXTENSION)
+		return 0;
+	errno = ENOTTY;
+	if (request != KVMPPC_GET_LINUX_7_3 && request != KVMPPC_GET_PATCH_V4)
+		return -1;
+	if (request == KVMPPC_GET_LINUX_7_3 && wire[0] != 32) {
+		wire[0] = 32;
+		errno = E2BIG;
+		return -1;
+	}
+	wire[2] = P9_P10 | 1;
+	return 0;
+}
+
+static void check_answers(int fd)
+{
+	struct kvmppc_answer answer = kvmppc_get_compat_caps(fd, KVMPPC_REVISION_LINUX_7_3);
+
+	CHECK(answer.error == 0 && answer.size == 32 && answer.compat_capabilities == (P9_P10 | 1));
+	CHECK(kvmppc_get_plain(fd, KVMPPC_REVISION_LINUX_7_3) == -1);
+	CHECK(kvmppc_get_plain(fd, KVMPPC_REVISION_PATCH_V4) == -1);
+	CHECK(kvmppc_get_revision(fd) == KVMPPC_REVISION_NONE);
+}
+
+static void check_system_calls(void)
+{
+	struct kvmppc_handle handle = empty();
+	struct kvmppc_handle vm = empty();
+	struct kvmppc_question question = {&handle, 250};
+
+	CHECK(kvmppc_handle_open(&handle, "/nonexistent/kvm") == -ENOENT && handle.fd == -1);
+	CHECK(kvmppc_handle_open(&handle, "/dev/null") == 0 && handle.fd >= 0);
+	CHECK(kvmppc_handle_get_api_version(&handle) == -ENOTTY);
+	CHECK(kvmppc_handle_create_vm(&handle, &vm) == -ENOTTY && vm.fd == -1);
+	CHECK(kvmppc_fast_check_extension(&question) == 0);
+	CHECK(kvmppc_handle_get_revision(&handle) == KVMPPC_REVISION_NONE);
+	check_answers(handle.fd);
+	kvmppc_handle_close(&handle);
+	CHECK(kvmppc_handle_check_extension(&handle, 250) == -EBADF);
+	CHECK(kvmppc_handle_get_revision(&handle) == -EBADF);
+}
+
+int main(void)
+{
+	check_revisions();
+	check_processor();
+	check_histogram();
+	check_system_calls();
+	return failures != 0;
+}
+
+#else
+
+/* A VM of a simulated host, with its /dev/kvm. */
+struct machine {
+	struct kvmppc_handle kvm;
+	struct kvmppc_handle vm;
+};
+
+static struct machine start(const char *path)
+{
+	struct machine machine = {empty(), empty()};
+
+	CHECK(kvmppc_handle_open(&machine.kvm, path) == 0);
+	CHECK(kvmppc_handle_get_api_version(&machine.kvm) == KVM_API_VERSION);
+	CHECK(kvmppc_handle_create_vm(&machine.kvm, &machine.vm) == 0);
+	machine.vm.revision = kvmppc_handle_get_revision(&machine.vm);
+	return machine;
+}
+
+static void stop(struct machine *machine)
+{
+	kvmppc_handle_close(&machine->vm);
+	kvmppc_handle_close(&machine->vm);
+	kvmppc_handle_close(&machine->kvm);
+	CHECK(machine->vm.users == KVMPPC_HANDLE_CLOSED && machine->vm.owned == -1);
+	CHECK(fcntl(machine->vm.fd, F_GETFD) == -1);
+}
+
+/* The answers of the hosts, fast and in full. */
+static void check_answers(void)
+{
+	static const struct {
+		const char *path;
+		int revision;
+		int plain;
+		struct kvmppc_answer answer;
+	} expected[] = {
+		{"power10:/dev/kvm", KVMPPC_REVISION_LINUX_7_3, 0x60, {0, 1, 24, 0, P9_P10}},
+		{"future:/dev/kvm", KVMPPC_REVISION_LINUX_7_3, 0x78, {0, 1, 24, 0, 0x78ULL << 56}},
+		{"patch-v4:/dev/kvm", KVMPPC_REVISION_PATCH_V4, 0x60, {0, 1, 24, 0, P9_P10}},
+		{"patch-v4-strict:/dev/kvm", KVMPPC_REVISION_PATCH_V4, 0x60, {0, 1, 24, 0, P9_P10}},
+		{"patch-v4-short:/dev/kvm", KVMPPC_REVISION_PATCH_V4, -1, {0, 0, 16, 0, 0}},
+		{"linux-6.12:/dev/kvm", KVMPPC_REVISION_NONE, -1, {-ENOTTY, 0, 0, 0, 0}},
+		{"no-operation:/dev/kvm", KVMPPC_REVISION_LINUX_7_3, -1, {-ENOTTY, 0, 24, 0, 0}},
+	};
+
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		struct machine machine = start(expected[i].path);
+		struct kvmppc_answer answer = kvmppc_handle_get_compat_caps(&machine.vm);
+
+		CHECK(machine.vm.revision == expected[i].revision);
+		CHECK(kvmppc_fast_get_compat_caps(&machine.vm) == expected[i].plain);
+		CHECK(answer.error == expected[i].answer.error && answer.valid == expected[i].answer.valid);
+		CHECK(answer.size == expected[i].answer.size && answer.flags == 0);
+		CHECK(answer.compat_capabilities == expected[i].answer.compat_capabilities);
+		stop(&machine);
+	}
+}
+
+/* Which answers change, and which belong to another process. */
+static void check_vms(void)
+{
+	struct machine machine = start("migrating:/dev/kvm");
+	int status = 0;
+	pid_t child;
+
+	CHECK(kvmppc_fast_get_compat_caps(&machine.vm) == 0x70);
+	CHECK(kvmppc_fast_get_compat_caps(&machine.vm) == 0x60);
+	child = fork();
+	if (child == 0)
+		exit(-kvmppc_handle_check_extension(&machine.vm, 250));
+	CHECK(waitpid(child, &status, 0) == child && WEXITSTATUS(status) == EIO);
+	stop(&machine);
+}
+
+/* What is refused, by the device and before it. */
+static void check_refusals(void)
+{
+	struct machine machine = start("patch-v4:/dev/kvm");
+	struct kvmppc_handle handle = empty();
+	int file = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	CHECK(kvmppc_handle_open(&handle, "no-device:/dev/kvm") == -ENOENT);
+	CHECK(kvmppc_handle_open(&handle, "nothing:/dev/kvm") == -ENOENT);
+	CHECK(kvmppc_handle_open(&handle, "power10:/dev/other") == -ENOENT);
+	CHECK(kvmppc_handle_open(&handle, "no-nesting:/dev/kvm") == 0);
+	CHECK(kvmppc_handle_create_vm(&handle, &handle) == -EINVAL);
+	CHECK(kvmppc_handle_check_extension(&handle, KVM_CAP_PPC_GET_PVINFO) == 1);
+	kvmppc_handle_close(&handle);
+	CHECK(kvmppc_simhost_ioctl(machine.kvm.fd, 0xae99, 0) == -EINVAL);
+	CHECK(kvmppc_simhost_ioctl(machine.kvm.fd, KVM_CREATE_VM, 2) == -EINVAL);
+	CHECK(kvmppc_simhost_ioctl(machine.kvm.fd, KVM_GET_API_VERSION, 1) == -EINVAL);
+	CHECK(kvmppc_simhost_ioctl(machine.vm.fd, 0xae99, 0) == -ENOTTY);
+	CHECK(kvmppc_check_extension(machine.vm.fd, 249) == 1);
+	CHECK(kvmppc_check_extension(machine.vm.fd, 250) == 0);
+	CHECK(kvmppc_check_extension(machine.vm.fd, 160) == 0);
+	CHECK(kvmppc_check_extension(machine.vm.fd, 3) == 0);
+	CHECK(kvmppc_check_extension(file, 250) == -ENOTTY);
+	CHECK(kvmppc_check_extension(-1, 250) == -EBADF);
+	CHECK(kvmppc_get_revision(-1) == -EBADF);
+	close(file);
+	stop(&machine);
+}
+
+/* The rules of linux-7.3 for sizes, tails, flags and memory, at the ioctl itself. */
+static void check_rules(void)
+{
+	struct machine machine = start("struct-32:/dev/kvm");
+	long page = sysconf(_SC_PAGESIZE);
+	unsigned char *memory = mmap(NULL, (size_t)page * 2, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t *wire = (uint64_t *)memory;
+	int vm = machine.vm.fd;
+	uint64_t size;
+#define ASK(at) kvmppc_simhost_ioctl(vm, KVMPPC_GET_LINUX_7_3, (uintptr_t)(at))
+#define ASK_V4(at) kvmppc_simhost_ioctl(other.vm.fd, KVMPPC_GET_PATCH_V4, (uintptr_t)(at))
+	struct machine other = start("patch-v4-strict:/dev/kvm");
+
+	wire[0] = 40;
+	CHECK(ASK(wire) == 0 && wire[0] == 32);
+	wire[0] = 40;
+	wire[4] = 1;
+	CHECK(ASK(wire) == -E2BIG && wire[0] == 32);
+	wire[0] = 23;
+	CHECK(ASK(wire) == -EINVAL);
+	wire[0] = (uint64_t)page + 1;
+	CHECK(ASK(wire) == -E2BIG && wire[0] == (uint64_t)page + 1);
+	wire[0] = 24;
+	wire[1] = 1;
+	CHECK(ASK(wire) == -EINVAL);
+	CHECK(ASK(0) == -EFAULT && ASK_V4(0) == -EFAULT);
+	wire[1] = 32;
+	CHECK(ASK_V4(wire) == -EINVAL);
+	/* A size over the border, of which only the first half can be written. */
+	memset(memory + page - 4, 0, 44);
+	memcpy(memory + page - 4, &(uint64_t){40}, 8);
+	memory[page + 30] = 1;
+	CHECK(mprotect(memory + page, (size_t)page, PROT_READ) == 0);
+	CHECK(ASK(memory + page - 4) == -EFAULT);
+	memcpy(&size, memory + page - 4, sizeof(size));
+	CHECK(size == 40);
+	CHECK(mprotect(memory + page, (size_t)page, PROT_READ | PROT_WRITE) == 0);
+	memory[page + 30] = 0;
+	CHECK(mprotect(memory + page, (size_t)page, PROT_READ) == 0);
+	/* All there but a tail that cannot be written. */
+	wire = (uint64_t *)(memory + page - 32);
+	wire[0] = 48;
+	wire[1] = wire[2] = wire[3] = 0;
+	CHECK(ASK(wire) == -EFAULT && wire[2] == 0);
+	CHECK(mprotect(memory + page, (size_t)page, PROT_NONE) == 0);
+	CHECK(ASK(wire) == -EFAULT);
+	wire = (uint64_t *)(memory + page - 16);
+	wire[0] = 24;
+	CHECK(ASK(wire) == -EFAULT);
+	munmap(memory, (size_t)page * 2);
+	stop(&other);
+	stop(&machine);
+}
+
+/* A descriptor that has all seals but is not a simulation's. */
+static void check_strangers(void)
+{
+	int fd = memfd_create("stranger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	CHECK(write(fd, "stranger, and as long as an object", 34) == 34);
+	CHECK(kvmppc_check_extension(fd, 250) == -ENOTTY);
+	CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0);
+	CHECK(kvmppc_check_extension(fd, 250) == -ENOTTY);
+	close(fd);
+}
+
+/* Sets a limit, at most to what it may be. */
+static void limit(int resource, rlim_t value)
+{
+	struct rlimit limits;
+
+	CHECK(getrlimit(resource, &limits) == 0);
+	limits.rlim_cur = value < limits.rlim_max ? value : limits.rlim_max;
+	CHECK(setrlimit(resource, &limits) == 0);
+}
+
+/* No room in files, then no descriptors. */
+static void check_shortages(void)
+{
+	struct kvmppc_handle handle = empty();
+
+	signal(SIGXFSZ, SIG_IGN);
+	limit(RLIMIT_FSIZE, 0);
+	CHECK(kvmppc_handle_open(&handle, "power10:/dev/kvm") == -EFBIG);
+	limit(RLIMIT_FSIZE, RLIM_INFINITY);
+	limit(RLIMIT_NOFILE, 3);
+	CHECK(kvmppc_handle_open(&handle, "power10:/dev/kvm") == -EMFILE);
+	limit(RLIMIT_NOFILE, RLIM_INFINITY);
+}
+
+/* Lets a system call fail with ENOSYS, for this process and its children. */
+static void forbid(long call)
+{
+	struct sock_filter steps[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)call, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(steps) / sizeof(steps[0]), steps};
+
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+/* Where there is no process_vm_readv and writev, with and without descriptors for pipes. */
+static void check_pipes(void)
+{
+	struct machine machine = start("power10:/dev/kvm");
+
+	forbid(SYS_process_vm_readv);
+	forbid(SYS_process_vm_writev);
+	check_answers();
+	check_rules();
+	limit(RLIMIT_NOFILE, 3);
+	CHECK(kvmppc_handle_get_compat_caps(&machine.vm).error == -EFAULT);
+	limit(RLIMIT_NOFILE, RLIM_INFINITY);
+	stop(&machine);
+}
+
+static struct kvmppc_handle shared;
+
+static void *ask_until_closed(void *nothing)
+{
+	struct kvmppc_question question = {&shared, 250};
+	int result;
+
+	do {
+		result = kvmppc_fast_check_extension(&question);
+		CHECK(result == 1 || result == -EBADF);
+	} while (result == 1);
+	return nothing;
+}
+
+static void *open_and_close(void *stop_now)
+{
+	while (!__atomic_load_n((int *)stop_now, __ATOMIC_SEQ_CST)) {
+		int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+		CHECK(close(fd) == 0);
+	}
+	return NULL;
+}
+
+/* Threads ask while one closes and another takes every free descriptor. */
+static void check_threads(void)
+{
+	pthread_t askers[3];
+	pthread_t closer;
+	int stop_now = 0;
+
+	CHECK(pthread_create(&closer, NULL, open_and_close, &stop_now) == 0);
+	for (int round = 0; round < 200; round++) {
+		struct machine machine = start("power10:/dev/kvm");
+
+		shared = machine.vm;
+		for (int i = 0; i < 3; i++)
+			CHECK(pthread_create(&askers[i], NULL, ask_until_closed, NULL) == 0);
+		kvmppc_handle_close(&shared);
+		for (int i = 0; i < 3; i++)
+			pthread_join(askers[i], NULL);
+		CHECK(shared.owned == -1 && shared.users == KVMPPC_HANDLE_CLOSED);
+		kvmppc_handle_close(&machine.kvm);
+	}
+	__atomic_store_n(&stop_now, 1, __ATOMIC_SEQ_CST);
+	pthread_join(closer, NULL);
+}
+
+static void check_bench(void)
+{
+	struct machine machine = start("power10:/dev/kvm");
+	struct kvmppc_bench bench = kvmppc_bench_timed(machine.vm.fd, machine.vm.revision, 100, 1U << 30);
+
+	CHECK(bench.error == 0 && bench.calls == 100 && bench.longest > 0);
+	bench = kvmppc_bench_floor(machine.vm.fd, KVMPPC_REVISION_NONE, 100);
+	CHECK(bench.error == 0 && bench.calls == 100);
+	bench = kvmppc_bench_timed(-1, KVMPPC_REVISION_NONE, 100, 1U << 30);
+	CHECK(bench.error == -EBADF && bench.calls == 0);
+	stop(&machine);
+}
+
+/* With a word on the command line: threads only, for what looks at them. */
+int main(int count, char **words)
+{
+	(void)words;
+	check_threads();
+	if (count > 1)
+		return failures != 0;
+	CHECK(strcmp(kvmppc_simhost_name(0), "power9") == 0 && kvmppc_simhost_name(1000) == NULL);
+	check_revisions();
+	check_processor();
+	check_histogram();
+	check_answers();
+	check_vms();
+	check_refusals();
+	check_rules();
+	check_strangers();
+	check_bench();
+	check_shortages();
+	check_pipes();
+	return failures != 0;
+}
+
+#endif
