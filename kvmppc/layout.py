@@ -9,16 +9,24 @@ import re
 import unicodedata
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
-# What a line begins with that says how it went, as doctor and check print it.
-_OUTCOME = re.compile(r"^(pass|yes|warn|cannot tell|fail|no)(?=:|  )", re.MULTILINE)
-_COLORS = {"pass": 32, "yes": 32, "warn": 33, "cannot tell": 33, "fail": 31, "no": 31}
+_GREEN, _YELLOW, _RED = 32, 33, 31
+_COLORS = {
+    **dict.fromkeys(("pass", "yes"), _GREEN),
+    **dict.fromkeys(("warn", "cannot tell", "likely yes", "likely no"), _YELLOW),
+    **dict.fromkeys(("fail", "no"), _RED),
+}
+# What a line begins with that says how it went, as doctor and check print it; check of many
+# domains has a file's name before it.
+_OUTCOME = re.compile(rf"^(.*?: )??({'|'.join(_COLORS)})(?=: |  )", re.MULTILINE)
 _GAP = re.compile(r" {2,}")
 _WORD = re.compile(r" *[^ ]+")
 
 
 def painted(text: str) -> str:
     """Text with the outcome that a line begins with in color: green, yellow or red."""
-    return _OUTCOME.sub(lambda found: f"\x1b[{_COLORS[found[1]]}m{found[1]}\x1b[0m", text)
+    return _OUTCOME.sub(
+        lambda found: f"{found[1] or ''}\x1b[{_COLORS[found[2]]}m{found[2]}\x1b[0m", text
+    )
 
 
 def folded(text: str, width: int, indent: int = 2) -> str:

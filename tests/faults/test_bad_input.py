@@ -82,7 +82,7 @@ def test_no_bad_record_costs_the_good_ones_beside_it(record, tmp_path):
             b"".join(good + b"\n" + bad + b"\n" for bad in inputs[start : start + 500])
         )
         told: list[str] = []
-        found = [hostname for hostname, _ in RecordReader(told.append).read(str(path))]
+        found = [hostname for hostname, *_ in RecordReader(told.append).read(str(path))]
         tried = len(inputs[start : start + 500])
         assert found.count(record["hostname"]) >= tried
         assert len(found) + len(told) >= 2 * tried - 1

@@ -4,27 +4,20 @@ Whichever fails, the answer is right and whole, or there is none: a line on stan
 code that is no answer, no temporary file, no half of a file, nothing left open, no hang.
 """
 
-import importlib.util
 import itertools
 import json
 import os
 import re
 import shutil
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+import strace
 
 import kvmppc
 from kvmppc import HostReport, RecordError
 from kvmppc.commands.asking import exit_code
 from kvmppc.testing import simulated_host
-
-spec = importlib.util.spec_from_file_location("strace", Path(__file__).with_name("strace.py"))
-strace = importlib.util.module_from_spec(spec)
-sys.modules["strace"] = strace
-spec.loader.exec_module(strace)
 
 HOST = ["--simulate", "power11-as-power10"]
 COMMANDS = {

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -350,3 +351,53 @@ def test_a_signal_in_the_middle_leaves_no_temporary_file(tmp_path):
     assert done.returncode == -signal.SIGTERM
     assert os.listdir(tmp_path) == ["out"]
     assert path.read_text() == "new"
+
+
+# The environment
+
+ODD = {
+    "LC_ALL": "tr_TR.UTF-8",
+    "LANGUAGE": "de",
+    "PYTHONIOENCODING": "utf-16",
+    "PYTHONUTF8": "0",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONWARNINGS": "error",
+    "PYTHONOPTIMIZE": "2",
+    "COLUMNS": "10",
+    "TZ": "Asia/Kathmandu",
+    "TERM": "xterm-256color",
+    "FORCE_COLOR": "1",
+    "CLICOLOR_FORCE": "1",
+    "HOME": "/nonexistent",
+    "TMPDIR": "/nonexistent",
+    "KVMPPC_SIMULATE": "power10",
+}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "probe --json --simulate power10",
+        "probe --format shell --simulate linux-6.12",
+        "probe --format metrics --simulate power11",
+        "probe --simulate no-nesting",
+        "probe -q",
+        "probe --simulate nothing",
+        "advise --for libvirt --simulate power11",
+        "check - --simulate power11-as-power10",
+        "check --fix - --simulate power11-as-power10",
+        "decode 0x6000000000000000",
+        "doctor --simulate power10",
+        "baseline --json -",
+    ],
+)
+def test_no_variable_changes_an_answer(words, guest, records):
+    def run(environment):
+        with open(records if words.startswith("baseline") else guest[0], "rb") as file:
+            done = subprocess.run(
+                [PROGRAM, *words.split()], stdin=file, capture_output=True, env=environment
+            )
+        moments = rb"\d{4}-\d\d-\d\dT[\d:]+Z|(?<=timestamp_seconds )\d+"
+        return done.returncode, re.sub(moments, b"", done.stdout), done.stderr
+
+    assert run({**os.environ, **ODD}) == run({"PATH": os.environ["PATH"]})

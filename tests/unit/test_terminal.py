@@ -126,6 +126,7 @@ def test_elsewhere_a_line_stays_a_line():
         (["check", "{}/guest.xml", "--simulate", "power11"], "yes", 32),
         (["check", "{}/guest.xml", "--simulate", "power11-as-power10"], "no", 31),
         (["check", "{}/guest.xml", "--simulate", "no-device"], "cannot tell", 33),
+        (["check", "{0}/guest.xml", "{0}/guest.xml", "--simulate", "no-device"], "cannot tell", 33),
     ],
 )
 def test_outcomes_are_in_color_where_that_is_wanted(words, outcome, color, files):
