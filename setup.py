@@ -71,6 +71,9 @@ class BuildModules(build_ext):
     def build_extensions(self) -> None:
         for header in ("stdlib.h", "linux/kvm.h", "Python.h"):
             self._check(header)
+        for module in self.extensions:
+            # The same files make the same modules in every folder.
+            module.extra_compile_args.append(f"-fdebug-prefix-map={Path.cwd()}=.")
         super().build_extensions()
 
     def _check(self, header: str) -> None:
