@@ -221,7 +221,9 @@ class _Checker:
     def write(self, path: str, fixed: bytes, changed: bool) -> None:
         folder = self.arguments.output_dir
         if folder is not None:
-            write_file(os.path.join(folder, os.path.basename(path)), fixed)
+            # A domain may have passwords in it: what was not for all to read stays so.
+            mode = os.stat(path).st_mode & 0o777
+            write_file(os.path.join(folder, os.path.basename(path)), fixed, mode)
         elif not self.arguments.in_place:
             streams.answer(fixed)
         elif changed:

@@ -24,13 +24,15 @@ _SHARED = stat.S_ISVTX | stat.S_IWOTH
 _DESCRIPTOR = re.compile(r"/proc/(\d+)/(?:task/\d+/)?fd/(\d+)")
 
 
-def write_file(path: str, text: str | bytes) -> None:
+def write_file(path: str, text: str | bytes, mode: int = _MODE) -> None:
     """Writes a whole file: beside it, then renamed. Keeps owner, group and permissions.
 
     What is no regular file, as a pipe, is written to and not replaced, and so is what the
     shell has opened (/dev/stdout, /dev/fd/3): it goes on where the shell's redirection is. A
     link stays, and the file it leads to is replaced, unless it was put by another user in a
     folder that everybody may write to.
+
+    ``mode`` is the permissions of a new file.
 
     Raises:
         UsageError: the file cannot be written; nothing is left beside it.
@@ -39,7 +41,7 @@ def write_file(path: str, text: str | bytes) -> None:
     try:
         descriptor = _own_descriptor(path)
         if descriptor is None:
-            _write_path(path, data)
+            _write_path(path, data, mode)
         else:
             write_all(descriptor, data)
     except (OSError, ValueError) as error:
@@ -66,13 +68,13 @@ def _own_descriptor(path: str) -> int | None:
     return None
 
 
-def _write_path(path: str, data: bytes) -> None:
+def _write_path(path: str, data: bytes, mode: int) -> None:
     """Writes a file by its path."""
     folder, name = _located(path)
     try:
         before = _status(folder, name)
         if before is None or stat.S_ISREG(before.st_mode):
-            _replace(folder, name, data, before)
+            _replace(folder, name, data, before, mode)
         else:
             # What has become a link or a file meanwhile is not what was looked at.
             flags = os.O_WRONLY | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -130,7 +132,7 @@ def _status(folder: int, name: str) -> os.stat_result | None:
         return None
 
 
-def _replace(folder: int, name: str, data: bytes, before: os.stat_result | None) -> None:
+def _replace(folder: int, name: str, data: bytes, before: os.stat_result | None, mode: int) -> None:
     # The dot hides it from those who read all that is in a folder.
     beside = f".kvmppc-{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -139,7 +141,7 @@ def _replace(folder: int, name: str, data: bytes, before: os.stat_result | None)
         try:
             try:
                 write_all(descriptor, data)
-                _make_alike(descriptor, before)
+                _make_alike(descriptor, before, mode)
                 # Renamed before it is on the disk, it could be empty after a crash.
                 os.fsync(descriptor)
             finally:
@@ -151,9 +153,8 @@ def _replace(folder: int, name: str, data: bytes, before: os.stat_result | None)
             raise
 
 
-def _make_alike(descriptor: int, before: os.stat_result | None) -> None:
+def _make_alike(descriptor: int, before: os.stat_result | None, mode: int) -> None:
     """Gives a new file the owner, the group and the permissions of the one before."""
-    mode = _MODE
     if before is not None:
         ours = os.fstat(descriptor)
         if (ours.st_uid, ours.st_gid) != (before.st_uid, before.st_gid):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from kvmppc.guest import libvirt, qemu
 from kvmppc.guest.place import Place
 
@@ -83,7 +85,13 @@ class Placing:
             version,
             host_model,
             PAGE_SIZES.get(given.page_size) or self._report.page_size,
+            wrapped=qemu.is_wrapper(self._path(emulator) if self._asks else emulator),
         )
+
+    def _path(self, emulator: str | None) -> str | None:
+        """Where a guest's QEMU is here, links followed; None where none is."""
+        path = qemu.find(emulator)
+        return None if path is None else os.path.realpath(path)
 
     def _qemu(self, emulator: str | None) -> Version | None:
         if emulator not in self._qemus:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from kvmppc.guest import libvirt, qemu
 from kvmppc.values import Value, fill
 
@@ -20,14 +22,16 @@ class Place(Value):
         libvirt: the version; None is taken for one from 11.4 on.
         host_model: whether that libvirt has a host model here; None is told by its version.
         page_size: bytes of a page of the host; None leaves it to the report.
+        wrapped: whether the QEMU is examples/qemu-wrapper, which gives guests what they lack.
     """
 
-    __slots__ = ("host_model", "libvirt", "page_size", "qemu")
+    __slots__ = ("host_model", "libvirt", "page_size", "qemu", "wrapped")
 
     qemu: Version | None
     libvirt: Version | None
     host_model: bool | None
     page_size: int | None
+    wrapped: bool
 
     def __init__(
         self,
@@ -35,8 +39,10 @@ class Place(Value):
         libvirt: Version | None = None,
         host_model: bool | None = None,
         page_size: int | None = None,
+        wrapped: bool = False,
     ) -> None:
         fill(self, qemu=qemu, libvirt=libvirt, host_model=host_model, page_size=page_size)
+        fill(self, wrapped=wrapped)
 
     def has_host_model(self, processor: str | None) -> bool:
         """Whether libvirt has a host model on a processor; None is one that it has."""
@@ -48,7 +54,7 @@ class Place(Value):
         """The same place with a host's page size, where it has none of its own."""
         if self.page_size is not None or page_size is None:
             return self
-        return Place(self.qemu, self.libvirt, self.host_model, page_size)
+        return Place(self.qemu, self.libvirt, self.host_model, page_size, self.wrapped)
 
     def text(self) -> str:
         """What an answer holds for: "QEMU 11.1; assumed: libvirt from 11.4 on"."""
@@ -84,4 +90,6 @@ def place_here(emulator: str | None = None, *, ask_libvirt: bool = True) -> Plac
         None if path is None else qemu.ask_version(path),
         version,
         libvirt.ask_host_model() if ask_libvirt and version is not None else None,
+        # A link may lead to it, where a tool has QEMU's path fixed.
+        wrapped=path is not None and qemu.is_wrapper(os.path.realpath(path)),
     )

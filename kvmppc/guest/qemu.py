@@ -109,7 +109,7 @@ def find(emulator: str | None = None) -> str | None:
 
 
 def is_wrapper(emulator: str | None) -> bool:
-    """Whether a domain's emulator is the wrapper, which gives guests what they lack."""
+    """Whether a path is that of the wrapper, which gives guests what they lack."""
     return emulator is not None and os.path.basename(emulator) == WRAPPER
 
 

@@ -71,7 +71,7 @@ def _qemu(report: HostReport, place: Place, found: str) -> Finding:
     unknown = unknown_processor(report, place)
     if unknown is not None:
         return "warn", f"{found}. {unknown} No guest starts.", "Install a QEMU that does."
-    large = Place(place.qemu, place.libvirt, place.host_model, qemu.GUEST_PAGE)
+    large = Place(place.qemu, place.libvirt, place.host_model, qemu.GUEST_PAGE, place.wrapped)
     verdict = check_domain(UNADVISED, report, large)
     if verdict.answer == "unknown":
         return "not asked", found, None

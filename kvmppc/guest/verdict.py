@@ -331,7 +331,7 @@ def _physical(
 ) -> tuple[str, str, CpuMode | None]:
     """-cpu host without a mode, or the physical processor by its name."""
     own = host.own_mode
-    if qemu.is_wrapper(asks.emulator) and host.modes:
+    if place.wrapped and host.modes:
         asked = f"{asked}. {qemu.WRAPPER} adds the newest mode granted, {host.newest}."
         return "yes", f"{asked} {_grants(host)}", None
     asks_kernel = qemu.asks_kernel(place.qemu, host.revision)
@@ -400,7 +400,7 @@ def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
     if nested and host.nested_api == 2:
         yield "under nested API v2 a guest cannot nest in its turn: <nested-hv> has to be off."
     limit = page_needed(place.page_size)
-    if limit is None or asks.huge_pages or qemu.is_wrapper(asks.emulator):
+    if limit is None or asks.huge_pages or place.wrapped:
         return
     said = words.property(PAGE_LIMIT)
     allowed = asks.page_limit if said is None else qemu.read_size(said)

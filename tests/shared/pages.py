@@ -37,7 +37,8 @@ GUEST = """\
   <os>
     <type arch='ppc64le' machine='pseries-10.0'>hvm</type>
   </os>
-  <cpu mode='host-passthrough' check='none' migratable='on'>
+  <cpu mode='host-passthrough' check='none'>
+    <topology sockets='1' dies='1' cores='1' threads='1'/>
   </cpu>
 </domain>
 """

@@ -221,6 +221,7 @@ def test_fix_of_many_writes_them_into_a_folder(tmp_path, capsys):
     words = ["check", "--fix", "--simulate", "power11-as-power10", "--output-dir", str(output)]
     for name, data in (("a.xml", PASSTHROUGH), ("b.xml", GRANTED)):
         (tmp_path / name).write_bytes(data)
+        (tmp_path / name).chmod(0o600)
         words.append(str(tmp_path / name))
     assert main(words) == 2
     assert "make it first" in capsys.readouterr().err
@@ -229,6 +230,7 @@ def test_fix_of_many_writes_them_into_a_folder(tmp_path, capsys):
     assert capsys.readouterr().out == ""
     assert (output / "a.xml").read_bytes() != PASSTHROUGH
     assert (output / "b.xml").read_bytes() == GRANTED
+    assert {path.stat().st_mode & 0o777 for path in output.iterdir()} == {0o600}
     assert main(["check", str(output), "--simulate", "power11-as-power10"]) == 0
     assert main([*words, str(output / "a.xml")]) == 2
     assert "two of the domains are called a.xml" in capsys.readouterr().err

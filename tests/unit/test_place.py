@@ -75,6 +75,14 @@ def test_the_qemu_that_runs_is_the_domains_or_the_paths_or_rhels(program):
     assert qemu.find("/opt/qemu/bin/qemu-system-ppc64") == "/opt/qemu/bin/qemu-system-ppc64"
 
 
+def test_a_wrapper_is_known_by_its_name_also_behind_a_link(program, tmp_path):
+    wrapper = program("qemu-kvmppc", VERSION)
+    assert place_here(wrapper).wrapped
+    assert not place_here().wrapped
+    (tmp_path / "qemu-system-ppc64").symlink_to(wrapper)
+    assert place_here() == Place(qemu=(10, 0), wrapped=True)
+
+
 def test_a_qemu_is_asked_for_its_version(program):
     assert qemu.ask_version(program("qemu-system-ppc64", VERSION)) == (10, 0)
 
