@@ -206,8 +206,7 @@ class Domain(Frozen):
         edits += _cpu_edits(elements, self.data, mode, host_model)
         edits += self._off_edits()
         if property_ is not None:
-            processor = words.cpu not in (None, "host")
-            edits += _commandline_edits(elements, self.data, property_, processor)
+            edits += _commandline_edits(elements, self.data, property_, _names_other(words))
         return _edited(self.data, edits)
 
     def _off_edits(self) -> Iterator[_Edit]:
@@ -422,12 +421,18 @@ def _edited(data: bytes, edits: Iterable[_Edit]) -> bytes:
 def _property(words: Words, mode: CpuMode, host_model: bool, page_size: int | None) -> str | None:
     """What has to be said in QEMU's own words: what <cpu> cannot say here, or they override."""
     parts = []
-    if not host_model or words.property("max-cpu-compat") is not None:
+    said, pages = words.property("max-cpu-compat"), words.property(PAGE_LIMIT)
+    if said != mode and (said is not None or not host_model):
         parts.append(machine_property(mode))
-    if page_needed(page_size) is not None and words.property(PAGE_LIMIT) is not None:
+    if page_needed(page_size) is not None and pages not in (None, str(page_size)):
         parts.append(f"{PAGE_LIMIT}={page_size}")
     parts += [f"{name}=off" for name in ("cap-htm", "cap-nested-hv") if words.is_on(name)]
-    return ",".join(parts) or ("" if words.cpu not in (None, "host") else None)
+    return ",".join(parts) or ("" if _names_other(words) else None)
+
+
+def _names_other(words: Words) -> bool:
+    """Whether a -cpu is there that is not the plain host."""
+    return words.cpu not in (None, "host") or bool(words.cpu_properties)
 
 
 def _cpu_edits(

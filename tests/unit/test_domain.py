@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import kvmppc
 from kvmppc import CpuMode
 from kvmppc.guest.domain import DEPTH_LIMIT, SIZE_LIMIT, Domain, DomainError
+from kvmppc.guest.place import Place
 from kvmppc.guest.verdict import check_domain
 from kvmppc.testing import simulated_host
 
@@ -381,6 +382,18 @@ def test_another_parser_finds_nothing_changed_but_the_mode(pieces, mode):
     assert cpu.findtext("model") == str(mode)
     if pieces[1]:
         assert without_cpu(fixed) == without_cpu(data)
+
+
+@given(domains(), st.sampled_from([P9, P10]), st.booleans(), st.sampled_from([None, 4096]))
+def test_in_every_form_the_guest_starts_and_nothing_is_put_in_twice(pieces, mode, form, pages):
+    options = {"host_model": form, "page_size": pages}
+    fixed = Domain(b"".join(pieces)).with_mode(mode, **options)
+    place = Place(host_model=form, page_size=pages)
+    assert check_domain(Domain(fixed), COMPAT, place).answer == "yes"
+    assert Domain(fixed).with_mode(mode, **options) == fixed
+    root = ElementTree.fromstring(fixed)
+    assert len(root.findall("cpu")) == len(root.findall("os")) == 1
+    assert len(root.findall("features/hpt/maxpagesize")) == (pages is not None)
 
 
 @pytest.mark.parametrize("encoding", ["iso-8859-1", "windows-1252", "us-ascii", "utf-8"])

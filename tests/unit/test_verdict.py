@@ -201,6 +201,24 @@ def test_what_is_to_be_written_overrides_them_in_its_turn():
     assert check_domain(fixed, COMPAT).answer == "yes"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-cpu", "host,compat=power9"],
+        ["-cpu", "POWER8"],
+        ["-machine", "max-cpu-compat=power11"],
+        ["-machine", "cap-hpt-max-page-size=64k,cap-htm=on"],
+    ],
+)
+@pytest.mark.parametrize("host_model", [True, False])
+def test_words_that_are_wrong_are_overridden_by_what_mends_the_domain(words, host_model):
+    place = Place(host_model=host_model, page_size=4096)
+    domain = Domain(with_words(*words))
+    fixed = domain.with_mode(P10, host_model=host_model, page_size=4096)
+    assert answer(fixed, COMPAT, place) == "yes"
+    assert Domain(fixed).with_mode(P10, host_model=host_model, page_size=4096) == fixed
+
+
 # QEMU.
 
 
