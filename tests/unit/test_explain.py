@@ -51,6 +51,7 @@ SEEN = {
     "Intel": "kvmppc check",
     "maximum CPU is not supported by QEMU binary": "kvmppc check",
     "Migratable attribute for host-passthrough CPU is not supported by this QEMU binary": "check",
+    "error: Hook script execution failed: kvmppc: guest is not started. The domain": "check",
     "kvm-hv: Parent hypervisor does not support nesting (rc=-2)": "cap-nested-papr=on",
     "ioctl(KVM_CREATE_VM) failed: 22 Invalid argument": "kvmppc doctor",
     "Could not access KVM kernel module: Permission denied": "kvmppc doctor",
