@@ -66,6 +66,7 @@ static const struct simhost simhosts[] = {
 	/* VMs can be made on bare metal, where nothing is nested in anything. */
 	{"powernv10", .rule = RULE_LINUX_7_3, .struct_size = KVMPPC_WIRE_SIZE, V1, .backend_error = -EINVAL},
 	{"linux-6.12", .rule = RULE_NO_IOCTL, V1},
+	{"linux-6.12-as-power10", .rule = RULE_NO_IOCTL},
 	{"no-nesting", NO_BACKEND},
 	/* kvm-hv.ko is not loaded where the MMU is not radix. */
 	{"power8-mode", NO_BACKEND},

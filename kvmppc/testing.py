@@ -201,6 +201,13 @@ _HOSTS = (
         pages=4096,
     ),
     SimulatedHost(
+        "linux-6.12-as-power10",
+        "Power11 running in Power10 mode, with a kernel that has no such ioctl: a hint only",
+        "Power11",
+        "POWER10",
+        kernel="6.12.0",
+    ),
+    SimulatedHost(
         "no-nesting",
         "Power10 whose hypervisor gives no nesting: /dev/kvm opens, no VM can be made",
         "POWER10",

@@ -36,6 +36,7 @@ KINDS = {
     "powervm-power11": Kind("linux-7.3", P10 | P11),
     "powernv10": Kind("linux-7.3", backend=-errno.EINVAL),
     "linux-6.12": Kind("none"),
+    "linux-6.12-as-power10": Kind("none"),
     "nested-off": Kind("linux-7.3", P9 | P10),
     "kvm-pr": Kind("linux-7.3", backend=-errno.ENOTTY),
     "power12": Kind("linux-7.3", P9 | P10),

@@ -17,6 +17,7 @@ from kvmppc.testing import simulated_host, simulated_hosts
 # 0 where it is not here.
 EXIT_CODES = {
     "linux-6.12": 3,
+    "linux-6.12-as-power10": 3,
     "no-nesting": 3,
     "power8-mode": 3,
     "kvm-pr": 3,

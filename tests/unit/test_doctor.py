@@ -26,6 +26,11 @@ TROUBLE = {
     "power11-as-power9": {"processor": "warn"},
     "powernv10": {"ioctl": "not asked"},
     "linux-6.12": {"capability": "fail", "ioctl": "not asked"},
+    "linux-6.12-as-power10": {
+        "capability": "fail",
+        "ioctl": "not asked",
+        "processor": "warn",
+    },
     "no-nesting": {**NO_VM, "module": "fail"},
     "power8-mode": {**NO_VM, "module": "fail", "mmu": "fail", "processor": "warn"},
     "kvm-pr": {"module": "fail", "capability": "fail", "vm": "fail", "ioctl": "not asked"},

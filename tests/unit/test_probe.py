@@ -116,6 +116,16 @@ EXPECTED = {
         "source": "auxv",
         "hint": "power10",
     },
+    "linux-6.12-as-power10": {
+        **NO_ANSWER,
+        **AS_POWER10,
+        **V2,
+        "kernel": "6.12.0",
+        "capability": 0,
+        "status": "hint",
+        "source": "auxv",
+        "hint": "power10",
+    },
     "no-nesting": NO_VM,
     "power8-mode": {
         **NO_VM,
@@ -164,6 +174,7 @@ REASONS = {
     "powervm-power11": "negotiated with the hypervisor (nested API v2)",
     "powernv10": "Bare metal: KVM gives guests",
     "linux-6.12": "a hint, not a grant",
+    "linux-6.12-as-power10": "a hint, not a grant",
     "no-nesting": "No VM can be made",
     "power8-mode": "KVM_CREATE_VM: The host runs in POWER8 mode",
     "nested-off": "cannot be told apart",
@@ -178,6 +189,7 @@ REASONS = {
 }
 REMEDIES = {
     "linux-6.12": "Linux 7.3",
+    "linux-6.12-as-power10": "Linux 7.3",
     "no-nesting": "KVM-capable partition",
     "power8-mode": "processor compatibility mode",
     "kvm-pr": "Load kvm_hv instead",

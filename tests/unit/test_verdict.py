@@ -334,7 +334,7 @@ def test_what_is_off_keeps_nothing_from_starting():
 # A hint.
 
 HINT = report_of("linux-6.12", page_size=65536)
-HINT_COMPAT = report_of("linux-6.12", cpu_physical="power11", pvr="0x00821200", page_size=65536)
+HINT_COMPAT = report_of("linux-6.12-as-power10")
 
 
 @pytest.mark.parametrize(
