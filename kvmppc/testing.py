@@ -13,6 +13,7 @@ simulation on: nothing in the environment can.
 from __future__ import annotations
 
 import contextlib
+import threading
 
 from kvmppc import kvm
 from kvmppc._simhost import ffi, lib
@@ -298,12 +299,19 @@ def simulated_hosts() -> tuple[SimulatedHost, ...]:
     return _HOSTS
 
 
+# The blocks that are open, in the order in which they began; first the host before all of them.
+_blocks: list[tuple[kvm.Kernel, Source]] = []
+_lock = threading.Lock()
+
+
 @contextlib.contextmanager
 def simulated_host(name: str) -> Iterator[SimulatedHost]:
     """Makes this process be on a simulated host, for the length of a ``with`` block.
 
-    Process-wide, for all threads, like os.chdir; blocks can be nested. Handles that
-    were opened inside go on working after it, on the simulated host.
+    Process-wide, for all threads, like os.chdir. Blocks can be nested, and overlap in
+    threads or tasks: the host is that of the block begun last among those that have not
+    ended, and the real one after all of them. Handles that were opened inside go on
+    working after it, on the simulated host.
 
     Raises:
         ValueError: there is no host of this name; the message lists those there are.
@@ -312,10 +320,23 @@ def simulated_host(name: str) -> Iterator[SimulatedHost]:
     if host is None:
         names = ", ".join(host.name for host in _HOSTS)
         raise ValueError(f"no simulated host is called {name!r}; there are {names}")
-    kernel = kvm.use_kernel(kvm.Kernel(ffi, lib, f"{host.name}:"))
-    source = use_source(host.source())
+    here = (kvm.Kernel(ffi, lib, f"{host.name}:"), host.source())
+    with _lock:
+        before = _move(here)
+        if not _blocks:
+            _blocks.append(before)
+        _blocks.append(here)
     try:
         yield host
     finally:
-        use_source(source)
-        kvm.use_kernel(kernel)
+        with _lock:
+            _blocks.remove(here)
+            _move(_blocks[-1])
+            if len(_blocks) == 1:
+                _blocks.clear()
+
+
+def _move(to: tuple[kvm.Kernel, Source]) -> tuple[kvm.Kernel, Source]:
+    """Makes this process be on another host, and gives back the one before."""
+    kernel, source = to
+    return kvm.use_kernel(kernel), use_source(source)

@@ -143,6 +143,7 @@ PARTIAL = {
     "read-only": (linux_7_3(24, offset=0, second=READ_ONLY), EFAULT),
     "read-only, with flags": (linux_7_3(24, 1, offset=0, second=READ_ONLY), EINVAL),
     "read-only, with a tail": (linux_7_3(48, tail=[0, 1], offset=0, second=READ_ONLY), EFAULT),
+    "a zero tail read-only": (linux_7_3(48, offset=-24, second=READ_ONLY), EFAULT),
     "answer read-only": (linux_7_3(24, offset=-16, second=READ_ONLY), EFAULT),
     "patch-v4, at 0": (Call("vm", PATCH_V4, None, argument=0), EFAULT),
     "patch-v4, at the top": (Call("vm", PATCH_V4, None, argument=(1 << 64) - 8), EFAULT),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -30,6 +31,30 @@ def test_the_block_before_is_back_after_a_block():
         with simulated_host("power9"):
             assert kvmppc.probe().simulated == "power9"
         assert kvmppc.probe().newest == "power11"
+    assert kvmppc.probe().simulated is None
+
+
+def test_blocks_may_end_in_any_order():
+    one, other = simulated_host("power9"), simulated_host("power11")
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert kvmppc.probe().simulated == "power11"
+    other.__exit__(None, None, None)
+    assert kvmppc.probe().simulated is None
+
+
+def test_blocks_of_many_threads_leave_the_real_host_behind():
+    def work(name):
+        for _ in range(50):
+            with simulated_host(name):
+                assert kvmppc.probe().simulated is not None
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("power9", "power11")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert kvmppc.probe().simulated is None
 
 
