@@ -56,7 +56,7 @@ static int ask(int fd, int revision)
 	int result;
 
 	if (revision != KVMPPC_REVISION_NONE)
-		return kvmppc_get_compat_caps(fd, revision).error;
+		return kvmppc_get_plain(fd, revision) >= 0 ? 0 : kvmppc_get_compat_caps(fd, revision).error;
 	result = kvmppc_check_extension(fd, KVMPPC_CAP_LINUX_7_3);
 	return result < 0 ? result : 0;
 }

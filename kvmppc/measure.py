@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from itertools import repeat
 
-from kvmppc.errors import refusal
+from kvmppc.errors import KvmError, refusal
 from kvmppc.kvm import Cap, compiled, revision_number
 
 TYPE_CHECKING = False
@@ -42,6 +42,7 @@ class Measurement:
         floor_calls, floor_nanoseconds: the calls in C that were not timed one by one.
         typed_calls, typed_nanoseconds: the calls through the Python method.
         ratios: of each round, the time of a typed call by the time of a call of the floor.
+        together: of each round of threads, the rate of all of them by the rate of one alone.
 
     Raises:
         KvmError: the kernel refuses, as Vm.check_extension and Vm.get_compat_caps tell.
@@ -60,6 +61,7 @@ class Measurement:
         self.floor_calls = self.floor_nanoseconds = 0
         self.typed_calls = self.typed_nanoseconds = 0
         self.ratios: list[float] = []
+        self.together: list[float] = []
         self._counts = [0] * self._lib.KVMPPC_BENCH_BUCKETS
 
     def round(self, calls: int, nanoseconds: int = SLICE) -> None:
@@ -84,6 +86,39 @@ class Measurement:
         self.typed_calls += calls
         self.typed_nanoseconds += typed
         self.ratios.append(typed / max(floor.nanoseconds, 1))
+
+    def round_of_threads(self, threads: int, calls: int) -> None:
+        """Measures one more round of so many calls by one thread, and by so many at once.
+
+        All through the typed method and on the one VM; no more than a round's calls each.
+        Raises as :meth:`round` does.
+        """
+        import threading
+
+        calls = min(calls, _ROUND_CALLS)
+        start = threading.Barrier(threads)
+        spans: list[tuple[int, int]] = []
+        refusals: list[KvmError] = []
+
+        def work() -> None:
+            start.wait()
+            begun = time.monotonic_ns()
+            try:
+                self._typed(self._vm, calls)
+            except KvmError as error:
+                refusals.append(error)
+            spans.append((begun, time.monotonic_ns()))
+
+        alone = self._typed(self._vm, calls)
+        team = [threading.Thread(target=work) for _ in range(threads)]
+        for thread in team:
+            thread.start()
+        for thread in team:
+            thread.join()
+        if refusals:
+            raise refusals[0]
+        passed = max(end for _, end in spans) - min(begun for begun, _ in spans)
+        self.together.append(threads * alone / max(passed, 1))
 
     def _raise_refusal(self, bench: Bench) -> None:
         if bench.error:

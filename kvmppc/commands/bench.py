@@ -38,6 +38,7 @@ exit codes:
 """
 _SECONDS = 2.0
 _MAX_CALLS = 1 << 62
+_MAX_THREADS = 256
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +58,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=("check-extension", "get-compat-caps"),
         help="the question; default: get-compat-caps where the kernel has it",
     )
+    parser.add_argument(
+        "--threads",
+        type=_threads,
+        default=1,
+        metavar="N",
+        help="also compare N threads that ask at the same time with one alone",
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     asking.add_arguments(parser)
 
@@ -64,6 +72,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _count(text: str) -> int:
     if not text.isdecimal() or len(text) > 19 or not 0 < int(text) < _MAX_CALLS:
         raise argparse.ArgumentTypeError("a count is a whole number from 1 to 2**62 - 1")
+    return int(text)
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or len(text) > 3 or not 0 < int(text) <= _MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"a number of threads is from 1 to {_MAX_THREADS}")
     return int(text)
 
 
@@ -89,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         streams.answer(_json(measurement, arguments, interrupted))
     else:
-        streams.say(_text(measurement, interrupted))
+        streams.say(_text(measurement, arguments.threads, interrupted))
     return 0
 
 
@@ -134,6 +148,8 @@ def _measure(measurement: Measurement, arguments: argparse.Namespace) -> bool:
             limit = SLICE if count is not None else int((1 - done) * seconds * 1e9 / 3) + 1
             left = _MAX_CALLS if count is None else count - measurement.calls
             measurement.round(left, min(limit, SLICE))
+            if arguments.threads > 1:
+                measurement.round_of_threads(arguments.threads, left)
             passed = (time.monotonic() - start) / seconds
             done = passed if count is None else measurement.calls / count
             progress.show(done, f"{measurement.calls:,} calls")
@@ -147,6 +163,7 @@ def _json(measurement: Measurement, arguments: argparse.Namespace, interrupted: 
 
     typed = measurement.typed_nanoseconds / measurement.typed_calls
     lower, ratio, upper = _quartiles(measurement.ratios)
+    together = _quartiles(measurement.together) if measurement.together else None
     record = {
         "version": __version__,
         "simulated": arguments.simulate,
@@ -167,6 +184,9 @@ def _json(measurement: Measurement, arguments: argparse.Namespace, interrupted: 
         "ratio": ratio,
         "ratio_quartiles": [lower, upper],
         "rounds": len(measurement.ratios),
+        "threads": arguments.threads,
+        "together": together[1] if together else None,
+        "together_quartiles": [together[0], together[2]] if together else None,
     }
     return json.dumps(record) + "\n"
 
@@ -178,7 +198,7 @@ def _quartiles(numbers: list[float]) -> tuple[float, float, float]:
     return lower, middle, upper
 
 
-def _text(measurement: Measurement, interrupted: bool) -> str:
+def _text(measurement: Measurement, threads: int, interrupted: bool) -> str:
     """What was measured, for people."""
     floor = measurement.floor_nanoseconds / measurement.floor_calls
     typed = measurement.typed_nanoseconds / measurement.typed_calls
@@ -189,6 +209,7 @@ def _text(measurement: Measurement, interrupted: bool) -> str:
         f"{'floor':<9}  {_time(floor)} a call, {1e9 / floor:,.0f} a second, in C",
         f"{'ratio':<9}  {ratio:.2f} (half of {len(measurement.ratios):,} rounds: "
         f"{lower:.2f} to {upper:.2f})",
+        *_together(measurement, threads),
         "",
         f"{measurement.calls:,} calls in C, each timed (a clock is in each time)"
         f"{', interrupted' if interrupted else ''}:",
@@ -200,6 +221,16 @@ def _text(measurement: Measurement, interrupted: bool) -> str:
         *_histogram(measurement),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _together(measurement: Measurement, threads: int) -> Iterator[str]:
+    """The line about threads, if they were asked for."""
+    if measurement.together:
+        lower, middle, upper = _quartiles(measurement.together)
+        yield (
+            f"{'threads':<9}  {threads} together make {middle:.2f} times the calls a second of one "
+            f"(half of the rounds: {lower:.2f} to {upper:.2f})"
+        )
 
 
 def _histogram(measurement: Measurement) -> Iterator[str]:

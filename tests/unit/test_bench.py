@@ -36,6 +36,9 @@ KEYS = {
     "ratio",
     "ratio_quartiles",
     "rounds",
+    "threads",
+    "together",
+    "together_quartiles",
 }
 
 
@@ -86,6 +89,25 @@ def test_rate_and_ratio_follow_from_the_times(capsys):
     assert record["rate"] == pytest.approx(1e9 / record["typed"])
     assert record["rounds"] == 1
     assert record["ratio"] == pytest.approx(record["typed"] / record["floor"])
+
+
+def test_threads_are_compared_with_one_alone(capsys):
+    record = bench(capsys, "--count", "50", "--threads", "3")
+    lower, upper = record["together_quartiles"]
+    assert record["threads"] == 3
+    assert 0 < lower <= record["together"] <= upper
+
+
+def test_one_thread_is_compared_with_nothing(capsys):
+    record = bench(capsys, "--count", "5")
+    assert (record["threads"], record["together"], record["together_quartiles"]) == (1, None, None)
+
+
+def test_a_refusal_in_a_thread_is_an_error(vm):
+    measurement = Measurement(vm, "check_extension")
+    vm.close()
+    with pytest.raises(kvmppc.ClosedError):
+        measurement.round_of_threads(2, 5)
 
 
 def test_an_amount_of_time_is_enough_to_say(capsys):
