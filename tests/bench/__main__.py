@@ -40,7 +40,7 @@ def measure_calls(rivals: ModuleType, sizes: Sizes) -> Summary:
     """Both calls on this machine's kernel; get_compat_caps only where it has it."""
     with Kvm() as kvm, kvm.create_vm() as vm:
         loops = {"check_extension": calls.check_extension(vm, rivals)}
-        if vm.revision is kvmppc.LINUX_7_3:
+        if vm.revision == "linux-7.3":
             loops["get_compat_caps"] = calls.get_compat_caps(vm, rivals)
         return {
             name: compared(in_turns(loop, sizes.rounds, sizes.calls), _TO)
@@ -158,7 +158,6 @@ def main() -> int:
             figures["calls"][f"get_compat_caps, {PRELOADED}"] = preloaded["calls"][
                 "get_compat_caps"
             ]
-            figures["probe"][f"probe(), {PRELOADED}"] = preloaded["probe"]["probe()"]
         figures["starts"] = starts.measure_starts(sizes.starts)
     _tell(figures)
     if arguments.output:

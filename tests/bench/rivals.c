@@ -108,6 +108,7 @@ static PyObject *floor_get_compat_caps(PyObject *self, PyObject *args)
 	return calls > 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyLong_FromLongLong(start);
 }
 
+#ifdef __powerpc__
 /* Reads the beginning of a file, as probe() does. */
 static void read_start(const char *path)
 {
@@ -158,6 +159,7 @@ static int probe_vm(int kvm)
 	close(vm);
 	return result;
 }
+#endif
 
 /* The system calls of probe(). */
 static int probe_once(void)
@@ -169,8 +171,6 @@ static int probe_once(void)
 	uname(&name);
 #ifdef __powerpc__
 	read_host();
-#else
-	(void)read_host;
 #endif
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm < 0)
@@ -180,8 +180,10 @@ static int probe_once(void)
 		result = ioctl(kvm, KVM_CHECK_EXTENSION, 250);
 	if (result >= 0)
 		result = ioctl(kvm, KVM_CHECK_EXTENSION, 250);
+#ifdef __powerpc__
 	if (result > 0)
 		result = probe_vm(kvm);
+#endif
 	close(kvm);
 	return result < 0 ? -1 : 0;
 }
