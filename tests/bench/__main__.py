@@ -33,7 +33,7 @@ class Sizes:
         self.many_calls = 20_000 if quick else many
         self.cycles = 100 if quick else many // 100
         self.vms = 20 if quick else 1000
-        self.threads = 2_000 if quick else 100_000
+        self.threads = 2 if quick else 20
 
 
 def measure_calls(rivals: ModuleType, sizes: Sizes) -> Summary:
@@ -56,11 +56,12 @@ def measure_asking(rivals: ModuleType, sizes: Sizes) -> Summary:
     }
 
 
-def measure_growth(rivals: ModuleType, sizes: Sizes) -> Summary:
+def measure_growth(sizes: Sizes) -> Summary:
     """Threads, and long use."""
     with Kvm() as kvm, kvm.create_vm() as vm:
         figures: Summary = {
-            "threads": growth.threads(vm, rivals, sizes.threads, 3),
+            "threads": growth.threads(vm, sizes.threads),
+            "beside": growth.beside(vm, sizes.threads),
             "calls": growth.many_calls(vm, sizes.many_calls),
         }
     figures["cycles"] = growth.many_cycles(sizes.cycles)
@@ -115,7 +116,8 @@ def _table(title: str, figures: dict[str, Summary]) -> None:
 def _rows(title: str, rows: list[dict[str, float]]) -> None:
     print(f"\n{title}")
     for row in rows:
-        print("  " + "  ".join(f"{name} {value:>14,.0f}" for name, value in row.items()))
+        cells = (f"{name} {value:>14,.{0 if value > 100 else 2}f}" for name, value in row.items())
+        print("  " + "  ".join(cells))
 
 
 def _tell(figures: Summary) -> None:
@@ -151,7 +153,7 @@ def main() -> int:
         preloaded = on_preloaded_kernel(folder, ["--quick"] if arguments.quick else [])
         try:
             figures.update(measure_asking(rivals, sizes))
-            figures["growth"] = measure_growth(rivals, sizes)
+            figures["growth"] = measure_growth(sizes)
         except kvmppc.KvmError as error:
             print(f"this machine's own kernel is left out: {error}", file=sys.stderr)
         if "get_compat_caps" not in figures["calls"]:

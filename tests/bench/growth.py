@@ -6,11 +6,12 @@ import gc
 import os
 import threading
 import time
-from types import ModuleType
 
 from kvmppc import Kvm, Vm
+from kvmppc.measure import Measurement
 
 from .calls import CAPABILITY
+from .rounds import quartiles
 
 Row = dict[str, float]
 
@@ -69,27 +70,43 @@ def many_vms(count: int, parts: int = 10) -> list[Row]:
     return rows
 
 
-def threads(vm: Vm, rivals: ModuleType, calls: int, rounds: int) -> list[Row]:
-    """Questions a second by 1, 2 and 4 threads, through Python and in C; the best of the rounds."""
-
-    def ours() -> None:
-        for _ in range(calls):
-            vm.check_extension(CAPABILITY)
-
-    def floor() -> None:
-        rivals.floor_check_extension(vm.fileno(), CAPABILITY, calls)
-
+def threads(vm: Vm, rounds: int) -> list[Row]:
+    """Questions a second of 2 and 4 threads together, in times of one thread's, in turns."""
     rows = []
-    for count in (1, 2, 4):
-        best = {"python": 0.0, "c": 0.0}
+    for count in (2, 4):
+        measurement = Measurement(vm, "check_extension")
         for _ in range(rounds):
-            for name, work in (("python", ours), ("c", floor)):
-                team = [threading.Thread(target=work) for _ in range(count)]
-                start = time.perf_counter()
-                for thread in team:
-                    thread.start()
-                for thread in team:
-                    thread.join()
-                best[name] = max(best[name], count * calls / (time.perf_counter() - start))
-        rows.append({"threads": count, **best})
+            measurement.round(5_000)
+            measurement.round_of_threads(count, 1 << 62)
+        lower, middle, upper = quartiles(measurement.together)
+        rows.append({"threads": count, "lower": lower, "ratio": middle, "upper": upper})
     return rows
+
+
+def _compute(passes: int) -> float:
+    """Does something that has nothing to do with the kernel; the seconds it took."""
+    start = time.perf_counter()
+    for _ in range(passes):
+        sum(number for number in range(1000))
+    return time.perf_counter() - start
+
+
+def beside(vm: Vm, rounds: int) -> list[Row]:
+    """What a thread that computes gets done beside one that asks, by what it does alone."""
+    ratios = []
+    for _ in range(rounds):
+        alone = _compute(3000)
+        done = threading.Event()
+
+        def ask(done: threading.Event = done) -> None:
+            while not done.is_set():
+                for _ in range(1000):
+                    vm.check_extension(CAPABILITY)
+
+        asker = threading.Thread(target=ask)
+        asker.start()
+        ratios.append(alone / _compute(3000))
+        done.set()
+        asker.join()
+    lower, middle, upper = quartiles(ratios)
+    return [{"lower": lower, "ratio": middle, "upper": upper}]

@@ -7,59 +7,86 @@ import math
 import sys
 from html import escape
 
-_LEFT, _WIDTH, _ROW, _TOP = 150, 470, 26, 44
-_MOST = 100.0
-_COLORS = {"C loop": "#8a8a8a", "kvmppc": "#1a6fb5"}
-_OTHER = "#c9b79c"
+_LEFT, _WIDTH, _ROW, _TOP = 172, 460, 28, 40
+_OURS, _FLOOR = "kvmppc", "C loop"
+
+# Colors that have contrast enough on white and, the second, on dark.
+_STYLE = """<style>
+svg { --paper: #ffffff; --ink: #1b1b1b; --faint: #5a5a5a; --grid: #d9d9d9;
+  --floor: #767676; --ours: #1a6fb5; --other: #b08d57; color-scheme: light dark }
+@media (prefers-color-scheme: dark) {
+  svg { --paper: #14171a; --ink: #ececec; --faint: #b3b3b3; --grid: #3a3f45;
+    --floor: #9a9a9a; --ours: #5aa9e6; --other: #c9a66b }
+}
+.paper { fill: var(--paper) } text { fill: var(--ink) } .mark { fill: var(--faint) }
+.grid { stroke: var(--grid) } .spread { stroke: var(--ink); stroke-width: 2 }
+.floor { fill: var(--floor) } .ours { fill: var(--ours) } .other { fill: var(--other) }
+</style>"""
 
 Rows = dict[str, dict[str, dict[str, list[float]]]]
 
 
-def _x(ratio: float) -> float:
-    """Where a ratio is, from 1 to 100 on a logarithmic scale; beside 1 there is room for a bar."""
-    part = math.log(min(max(ratio, 1.0), _MOST)) / math.log(_MOST)
-    return _LEFT + 6 + part * (_WIDTH - 6)
+def _most(panels: dict[str, Rows]) -> int:
+    """Where the axis ends: the next whole number, the same for all panels."""
+    highest = (row["ratio"][_FLOOR][2] for rows in panels.values() for row in rows.values())
+    return math.ceil(max(highest))
 
 
-def _panel(top: int, title: str, rows: Rows) -> list[str]:
+def _panel(top: int, title: str, rows: Rows, most: int) -> list[str]:
     """One question: a bar for each rival, with a line over the middle half of the rounds."""
+    scale = _WIDTH / most
     bottom = top + _TOP + _ROW * len(rows)
-    parts = [f'<text x="12" y="{top + 20}" font-weight="bold">{escape(title)}</text>']
-    for mark in (1, 2, 5, 10, 20, 50, 100):
-        x = _x(mark)
-        parts.append(f'<path d="M{x:.1f} {top + _TOP - 6}V{bottom}" stroke="#dddddd"/>')
+    parts = [f'<text x="12" y="{top + 22}" font-weight="bold">{escape(title)}</text>']
+    for mark in range(0, most + 1, 1 if most <= 12 else 5):
+        x = _LEFT + mark * scale
+        parts.append(f'<path class="grid" d="M{x:.1f} {top + _TOP - 6}V{bottom}"/>')
         parts.append(
-            f'<text x="{x:.1f}" y="{bottom + 14}" text-anchor="middle" fill="#555555">{mark}</text>'
+            f'<text class="mark" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{mark}</text>'
         )
     for number, (name, row) in enumerate(rows.items()):
         y = top + _TOP + _ROW * number
-        lower, middle, upper = row["ratio"]["C loop"]
-        color = _COLORS.get(name, _OTHER)
-        parts.append(f'<text x="{_LEFT - 8}" y="{y + 13}" text-anchor="end">{escape(name)}</text>')
-        width = _x(middle) - _LEFT
-        parts.append(f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="18" fill="{color}"/>')
-        line = f"M{_x(lower):.1f} {y + 9}H{_x(upper):.1f}"
-        parts.append(f'<path d="{line}" stroke="#222222" stroke-width="2"/>')
-        x = max(_x(middle), _x(upper)) + 6
-        parts.append(f'<text x="{x:.1f}" y="{y + 13}">{middle:.1f}</text>')
+        lower, middle, upper = row["ratio"][_FLOOR]
+        kind = {_FLOOR: "floor", _OURS: "ours"}.get(name, "other")
+        weight = ' font-weight="bold"' if name == _OURS else ""
+        parts.append(
+            f'<text x="{_LEFT - 8}" y="{y + 15}" text-anchor="end"{weight}>{escape(name)}</text>'
+        )
+        parts.append(
+            f'<rect class="{kind}" x="{_LEFT}" y="{y}" width="{middle * scale:.1f}" height="20"/>'
+        )
+        start, end = _LEFT + lower * scale, _LEFT + upper * scale
+        parts.append(f'<path class="spread" d="M{start:.1f} {y + 10}H{end:.1f}"/>')
+        parts.append(f'<text x="{end + 6:.1f}" y="{y + 15}"{weight}>{middle:.2f}</text>')
     return parts
 
 
 def draw(panels: dict[str, Rows]) -> str:
-    """The plot, as SVG."""
+    """The plot, as SVG: lengths are the ratios."""
     parts = []
-    top = 26
+    top = 30
+    most = _most(panels)
     for title, rows in panels.items():
-        parts += _panel(top, title, rows)
-        top += _TOP + _ROW * len(rows) + 30
+        parts += _panel(top, title, rows, most)
+        top += _TOP + _ROW * len(rows) + 34
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 {top}" width="700" '
-        f'height="{top}" font-family="sans-serif" font-size="12" fill="#111111">'
+        f'height="{top}" font-family="sans-serif" font-size="14" role="img">'
     )
-    caption = "Time of a call, by the time of the same call in a C loop (lines: half of the rounds)"
-    paper = f'<rect width="700" height="{top}" fill="#ffffff"/>'
-    title = f'<text x="12" y="20" font-size="13">{caption}</text>'
-    return "\n".join([head, paper, title, *parts, "</svg>"]) + "\n"
+    caption = "Time of a call, in times of the same call in a C loop; lines: half of the rounds"
+    return (
+        "\n".join(
+            [
+                head,
+                f"<title>{caption}</title>",
+                _STYLE,
+                f'<rect class="paper" width="700" height="{top}"/>',
+                f'<text x="12" y="24">{caption}</text>',
+                *parts,
+                "</svg>",
+            ]
+        )
+        + "\n"
+    )
 
 
 def main() -> int:
