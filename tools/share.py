@@ -29,7 +29,7 @@ MADE = "Made by tools/share.py from the commands' parsers."
 PARSERS = {
     name: parser_of(name, importlib.import_module(f"kvmppc.commands.{name}")) for name in SUMMARIES
 }
-FILES = {"FILE", "FOLDER", "PATH", "DOMAIN.xml", "RECORD"}
+FILES = {"DIR", "FILE", "FOLDER", "PATH", "DOMAIN.xml", "RECORD"}
 NAMES = {
     "MODE": [str(mode) for mode in GRANTABLE],
     "NAME": [host.name for host in simulated_hosts()],
@@ -144,7 +144,7 @@ def zsh_words(parser: Parser) -> Iterator[str]:
             equals = "=" if value and name.startswith("--") else ""
             yield quoted(f"{first}{name}{equals}[{text}]{value}")
     for action in operands(parser):
-        yield quoted(("*" if action.nargs == "+" else "") + zsh_value(action))
+        yield quoted(("*" if action.nargs in ("+", "*") else "") + zsh_value(action))
 
 
 def zsh() -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kvmppc.commands import SUMMARIES
+from kvmppc.commands import SUMMARIES, advise, probe
+from kvmppc.commands.parsing import parser_of
 from kvmppc.processors import GRANTABLE
 from kvmppc.testing import simulated_hosts
 
@@ -53,6 +54,12 @@ def test_man_shows_the_page_without_a_warning():
         assert re.search(rf"^   kvmppc {name}\b", done.stdout, re.MULTILINE)
 
 
+def choices(command, option):
+    """The values that a command's option has."""
+    actions = parser_of("any", command).actions()
+    return set(next(action.choices for action in actions if option in action.option_strings))
+
+
 # Line by line as it is typed: what may follow.
 TYPED = {
     "kvmppc ": {*SUMMARIES, "help"},
@@ -60,8 +67,8 @@ TYPED = {
     "kvmppc help che": {"check"},
     "kvmppc --js": {"--json"},
     "kvmppc probe --exit": {"--exit-zero"},
-    "kvmppc probe --format ": {"text", "json", "shell", "metrics"},
-    "kvmppc advise --for ": {"qemu", "libvirt"},
+    "kvmppc probe --format ": choices(probe, "--format"),
+    "kvmppc advise --for ": choices(advise, "--for"),
     "kvmppc advise --json --mode ": MODES,
     "kvmppc --simulate ": HOSTS,
     "kvmppc doctor --simulate no-p": {"no-permission"},
