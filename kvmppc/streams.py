@@ -18,7 +18,7 @@ from kvmppc.output import printable, wants_color
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import IO, TextIO
 
 # Characters of a message that are shown. A file can have megabytes in a field, and a message
@@ -84,16 +84,22 @@ def terminal_width(stream: TextIO | None) -> int | None:
 
 def answer_parts(parts: Iterable[str]) -> None:
     """Writes to standard output what is too much to be in memory at a time; see answer()."""
+    for batch in batches(parts):
+        answer(batch)
+
+
+def batches(parts: Iterable[str]) -> Iterator[str]:
+    """Puts parts of a text together to a few large ones, so that writing them takes few calls."""
     batch: list[str] = []
     size = 0
     for part in parts:
         batch.append(part)
         size += len(part)
         if size >= _BATCH:
-            answer("".join(batch))
+            yield "".join(batch)
             batch.clear()
             size = 0
-    answer("".join(batch))
+    yield "".join(batch)
 
 
 def tell(text: str) -> None:

@@ -8,25 +8,33 @@ import sys
 
 from kvmppc import streams
 from kvmppc.commands import UsageError
+from kvmppc.commands.outputfile import write_file
 from kvmppc.commands.progress import Progress
+from kvmppc.fleet.expected import ExpectedError, expected_names
 from kvmppc.fleet.hosts import Fleet, FleetError
 from kvmppc.fleet.reading import RecordReader
 from kvmppc.fleet.table import fleet_json, fleet_text
 from kvmppc.output import wants_color
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 DESCRIPTION = """\
 Tells which processor modes all hosts of a fleet grant, from the records that
 kvmppc probe --json printed on each, and which hosts stand in the way of newer ones.
 
-A RECORD is a file, a folder with files, or - for standard input. A file has a record, a
-record a line, an array of records, or the facts that Ansible has of a host. Every
-record is a host; hosts that cannot tell count neither as yes nor as no."""
+A RECORD is a file, a folder with files, or - for standard input. A file has records in
+any form, what pdsh or Ansible print, or the facts that Ansible keeps. Nobody is left out:
+every record is a host, and so is what has no record. Hosts that cannot tell count neither
+as yes nor as no."""
 EPILOG = """\
 exit codes:
   0  there is a mode that all hosts grant
   1  there is none
   2  the command was not understood, or something that was read is no record
-  3  some host cannot tell (see --ignore-unknown), or no host can
+  3  some host cannot tell (see --ignore-unknown), or no host can, or a host is missing
+     or not expected (see --expect)
 2 goes before 3, and 3 before the others.
 """
 
@@ -54,6 +62,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let the exit code be that of the hosts that can tell",
     )
+    parser.add_argument(
+        "--expect",
+        metavar="FILE",
+        help="tell which hosts are missing, and which are not expected: FILE has a name a line, "
+        "or what ansible-inventory --list prints",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write to a file, which is replaced as a whole: its readers never see half of it",
+    )
 
 
 def record_path(path: str) -> str:
@@ -68,16 +87,19 @@ def run(arguments: argparse.Namespace) -> int:
     progress = Progress(sys.stderr)
     complaints = Complaints(progress)
     try:
+        expected = None if arguments.expect is None else expected_names(arguments.expect)
         with Fleet() as fleet:
             try:
                 read_records(arguments.records, fleet, complaints, progress)
             finally:
                 progress.clear()
             complaints.end()
+            if expected is not None:
+                fleet.expect(expected)
             _warn(fleet)
-            _show(fleet, arguments.format)
+            _show(fleet, arguments.format, arguments.output)
             return 2 if complaints.count else _exit_code(fleet, arguments.ignore_unknown)
-    except FleetError as error:
+    except (FleetError, ExpectedError) as error:
         raise UsageError(str(error)) from None
 
 
@@ -104,20 +126,32 @@ def _size(paths: list[str]) -> int | None:
         return None
 
 
-def _show(fleet: Fleet, form: str) -> None:
-    """Prints the fleet in one of the forms."""
-    if form == "json":
-        streams.answer_parts(fleet_json(fleet))
-    elif form in ("html", "markdown"):
-        # Not at the top: whoever wants text needs none of it.
-        from kvmppc.fleet.fleetpage import fleet_html, fleet_markdown
-
-        streams.answer_parts(fleet_html(fleet) if form == "html" else fleet_markdown(fleet))
+def _show(fleet: Fleet, form: str, output: str | None) -> None:
+    """Prints the fleet in one of the forms, or writes it to a file."""
+    if output is not None:
+        write_file(output, streams.batches(_parts(fleet, form)))
+    elif form != "text":
+        streams.answer_parts(_parts(fleet, form))
     elif fleet.hosts:
         streams.say(fleet_text(fleet, wants_color(sys.stdout)))
 
 
+def _parts(fleet: Fleet, form: str) -> Iterable[str]:
+    if form == "json":
+        return fleet_json(fleet)
+    if form == "text":
+        return [fleet_text(fleet)]
+    # Not at the top: whoever wants text needs none of it.
+    from kvmppc.fleet.fleetpage import fleet_html, fleet_markdown
+
+    return fleet_html(fleet) if form == "html" else fleet_markdown(fleet)
+
+
 def _exit_code(fleet: Fleet, ignore_unknown: bool) -> int:
+    if fleet.expecting and any(
+        True for names in (fleet.missing(), fleet.unexpected()) for _ in names
+    ):
+        return 3
     if not fleet.known or (fleet.known < fleet.hosts and not ignore_unknown):
         return 3
     return 0 if fleet.modes else 1

@@ -13,7 +13,7 @@ from kvmppc.streams import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # Readers run as other users: node_exporter, Ansible.
 _MODE = 0o644
@@ -24,8 +24,10 @@ _SHARED = stat.S_ISVTX | stat.S_IWOTH
 _DESCRIPTOR = re.compile(r"/proc/(\d+)/(?:task/\d+/)?fd/(\d+)")
 
 
-def write_file(path: str, text: str | bytes, mode: int = _MODE) -> None:
+def write_file(path: str, text: str | bytes | Iterable[str], mode: int = _MODE) -> None:
     """Writes a whole file: beside it, then renamed. Keeps owner, group and permissions.
+
+    A text can come in parts, where it is too much to be in memory at a time.
 
     What is no regular file, as a pipe, is written to and not replaced, and so is what the
     shell has opened (/dev/stdout, /dev/fd/3): it goes on where the shell's redirection is. A
@@ -37,16 +39,25 @@ def write_file(path: str, text: str | bytes, mode: int = _MODE) -> None:
     Raises:
         UsageError: the file cannot be written; nothing is left beside it.
     """
-    data = text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")
+    if isinstance(text, bytes):
+        data: Iterable[bytes] = [text]
+    else:
+        parts = [text] if isinstance(text, str) else text
+        data = (part.encode("utf-8", "backslashreplace") for part in parts)
     try:
         descriptor = _own_descriptor(path)
         if descriptor is None:
             _write_path(path, data, mode)
         else:
-            write_all(descriptor, data)
+            _write_parts(descriptor, data)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{path}: cannot be written: {reason}") from None
+
+
+def _write_parts(descriptor: int, data: Iterable[bytes]) -> None:
+    for part in data:
+        write_all(descriptor, part)
 
 
 def _own_descriptor(path: str) -> int | None:
@@ -68,7 +79,7 @@ def _own_descriptor(path: str) -> int | None:
     return None
 
 
-def _write_path(path: str, data: bytes, mode: int) -> None:
+def _write_path(path: str, data: Iterable[bytes], mode: int) -> None:
     """Writes a file by its path."""
     folder, name = _located(path)
     try:
@@ -82,7 +93,7 @@ def _write_path(path: str, data: bytes, mode: int) -> None:
             try:
                 if stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise ValueError("it was put there just now")
-                write_all(descriptor, data)
+                _write_parts(descriptor, data)
             finally:
                 os.close(descriptor)
     finally:
@@ -132,7 +143,9 @@ def _status(folder: int, name: str) -> os.stat_result | None:
         return None
 
 
-def _replace(folder: int, name: str, data: bytes, before: os.stat_result | None, mode: int) -> None:
+def _replace(
+    folder: int, name: str, data: Iterable[bytes], before: os.stat_result | None, mode: int
+) -> None:
     # The dot hides it from those who read all that is in a folder.
     beside = f".kvmppc-{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -140,7 +153,7 @@ def _replace(folder: int, name: str, data: bytes, before: os.stat_result | None,
         descriptor = os.open(beside, flags, 0o600, dir_fd=folder)
         try:
             try:
-                write_all(descriptor, data)
+                _write_parts(descriptor, data)
                 _make_alike(descriptor, before, mode)
                 # Renamed before it is on the disk, it could be empty after a crash.
                 os.fsync(descriptor)

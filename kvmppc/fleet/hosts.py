@@ -20,7 +20,7 @@ from kvmppc.values import Value, fill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
 _TABLES = """
@@ -28,6 +28,7 @@ _TABLES = """
     CREATE TABLE answers (id INTEGER PRIMARY KEY, same TEXT UNIQUE, status TEXT, modes TEXT,
                           reason BLOB, record TEXT);
     CREATE TABLE hosts (name BLOB, place BLOB, answer INTEGER);
+    CREATE TABLE expected (name BLOB PRIMARY KEY) WITHOUT ROWID;
     BEGIN;
 """
 # CROSS JOIN keeps SQLite from turning the order round: hosts come as they were added.
@@ -142,6 +143,7 @@ class Fleet:
         hosts: how many there are.
         known: how many of them could tell.
         simulated: how many of them are simulated ones.
+        expecting: whether expect() has told who there should be.
 
     Raises:
         FleetError: on leaving the ``with`` block, where there was no room for the database.
@@ -155,6 +157,7 @@ class Fleet:
         self._counts: Counter[tuple[str, tuple[CpuMode, ...] | None]] = Counter()
         self._numbers: dict[str, int] = {}
         self._added: list[tuple[bytes, bytes, int]] = []
+        self.expecting = False
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(_TABLES)
 
@@ -267,6 +270,31 @@ class Fleet:
         """Name and reason of the hosts that cannot tell."""
         rows = self._select(f"SELECT name, reason {_EVERY} WHERE modes IS NULL")
         return ((_text(name), _text(reason)) for name, reason in rows)
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Compares the hosts with the names that there should be, after all were added.
+
+        A name without a host counts as a host that cannot tell, with the status "missing".
+        """
+        self.expecting = True
+        self._database.executemany(
+            "INSERT OR IGNORE INTO expected VALUES (?)", ((_blob(name),) for name in names)
+        )
+        missing = Answer("missing", "nothing was read of it, and it is expected")
+        query = "SELECT name FROM expected WHERE name NOT IN (SELECT name FROM hosts)"
+        for name in self._select(query).fetchall():
+            self.add(_text(name[0]), missing)
+
+    def missing(self) -> Iterator[str]:
+        """The names that expect() was given and of which nothing was read."""
+        return self._names(f"SELECT name {_EVERY} WHERE status = 'missing'")
+
+    def unexpected(self) -> Iterator[str]:
+        """The names of hosts that expect() was not given."""
+        return self._names(
+            "SELECT name FROM hosts WHERE name NOT IN (SELECT name FROM expected) "
+            "GROUP BY name ORDER BY min(rowid)"
+        )
 
     def repeated(self, limit: int) -> tuple[int, list[tuple[str, list[str]]]]:
         """How many names more than one host has, and up to ``limit`` of them with their places."""

@@ -84,6 +84,16 @@ def common(fleet: Fleet, color: bool = False) -> Iterator[tuple[str, str]]:
     unknown = fleet.hosts - fleet.known
     if unknown:
         yield "unknown", f"{unknown:,} of {fleet.hosts:,} cannot tell: neither yes nor no"
+    if fleet.expecting:
+        yield "expected", "; ".join(_differences(fleet)) or "all are there, and no other"
+
+
+def _differences(fleet: Fleet) -> Iterator[str]:
+    """What is different from what was expected."""
+    for word, names in (("missing", fleet.missing), ("not expected", fleet.unexpected)):
+        count = sum(1 for _ in names())
+        if count:
+            yield f"{word}: {some(names(), count)}"
 
 
 def some(names: Iterable[str], count: int) -> str:
@@ -109,7 +119,8 @@ def fleet_json(fleet: Fleet) -> Iterator[str]:
     ``newest``, with the names of all known hosts that do not grant it. ``unknown`` has name and
     reason of all hosts that cannot tell. ``groups`` has the hosts by their answers, ``by_mode``
     the hosts that grant a mode (a guest in that mode can move among them), and ``by_host`` each
-    host with the modes it grants, or the reason why it cannot tell.
+    host with the modes it grants, or the reason why it cannot tell. ``missing`` and
+    ``unexpected`` are null where nobody said which hosts are expected.
     """
     document = {
         "schema": 1,
@@ -127,6 +138,8 @@ def fleet_json(fleet: Fleet) -> Iterator[str]:
             }
             for group in fleet.groups()
         ],
+        "missing": fleet.missing() if fleet.expecting else None,
+        "unexpected": fleet.unexpected() if fleet.expecting else None,
         "by_mode": [{"mode": m, "hostnames": fleet.among(m)} for m in fleet.named],
         "by_host": map(_host, fleet),
     }

@@ -5,7 +5,9 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 from program import PROGRAM
@@ -95,6 +97,8 @@ def test_programs_get_one_line_of_json(fleet, capsys):
             {"status": "known", "modes": all_modes, "hostnames": ["power11"]},
             {"status": "denied", "modes": None, "hostnames": ["no-permission"]},
         ],
+        "missing": None,
+        "unexpected": None,
         "by_mode": [
             {"mode": "power9", "hostnames": ["power10", "power11"]},
             {"mode": "power10", "hostnames": ["power10", "power11"]},
@@ -109,6 +113,137 @@ def test_programs_get_one_line_of_json(fleet, capsys):
             )
         ],
     }
+
+
+EXPECTED = {
+    "a name a line": "power10\npower11  # the newest\n\n# all\n",
+    "an array": '["power10", "power11"]',
+    "an inventory": json.dumps(
+        {
+            "_meta": {"hostvars": {"power10": {}}},
+            "all": {"children": ["ungrouped"]},
+            "ungrouped": {"hosts": ["power10", "power11"]},
+        }
+    ),
+    "UTF-16": 'power10\npower11\n# "all"\n'.encode("utf-16"),
+}
+
+
+@pytest.fixture
+def expected(tmp_path):
+    """Writes a file of expected hosts."""
+
+    def expected(content):
+        path = tmp_path / "expected"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return expected
+
+
+@pytest.mark.parametrize("form", EXPECTED)
+def test_all_that_are_expected_are_there(fleet, expected, form, capsys):
+    path = fleet("power10", "power11")
+    assert main(["baseline", "--expect", expected(EXPECTED[form]), path]) == 0
+    assert capsys.readouterr().out.endswith("expected   all are there, and no other\n")
+
+
+@pytest.mark.parametrize("options", [[], ["--ignore-unknown"]])
+def test_who_is_missing_and_who_is_not_expected_is_told(fleet, expected, options, capsys):
+    path = fleet("power10", "power11")
+    words = ["baseline", *options, "--expect", expected("power10\nlpar5\n"), path]
+    assert main(words) == 3
+    text = capsys.readouterr().out
+    assert "lpar5    ?       ?        ?        nothing was read of it, and it is expected\n" in text
+    assert text.endswith("expected   missing: lpar5; not expected: power11\n")
+    assert main([*words, "--json"]) == 3
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["hosts"], answer["known"]) == (3, 2)
+    assert (answer["missing"], answer["unexpected"]) == (["lpar5"], ["power11"])
+    reason = "nothing was read of it, and it is expected"
+    assert answer["unknown"] == [{"hostname": "lpar5", "reason": reason}]
+    assert answer["by_host"][-1]["status"] == "missing"
+
+
+NO_NAMES = {
+    "nothing": ("", "there is no name in it; expected a name a line"),
+    "an INI inventory": ("[lpars]\nlpar1\n", "not JSON; expected a name a line"),
+    "YAML": ("all:\n  hosts: x\n", "'hosts: x' is no name; expected a name a line"),
+    "numbers": ("[1]", "not all in the array are names; expected"),
+    "an object": ("{}", "there is no name in it; expected"),
+    "brackets without end": ("[" * 99999, "not JSON; expected"),
+    "a zip file": (b"PK\x03\x04", "this is a zip file, not records"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_NAMES)
+def test_what_has_no_names_is_told(fleet, expected, kind, capsys):
+    content, reason = NO_NAMES[kind]
+    path = expected(content)
+    assert main(["baseline", "--expect", path, fleet("power10")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"kvmppc: {path}: {reason}")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_file_of_names_that_is_not_there_is_told(fleet, capsys):
+    assert main(["baseline", "--expect", "/nowhere", fleet("power10")]) == 2
+    assert capsys.readouterr().err == (
+        "kvmppc: /nowhere: cannot be read: No such file or directory\n"
+    )
+
+
+@pytest.mark.parametrize("form", ["text", "json", "html", "markdown"])
+def test_a_file_gets_what_standard_output_would_get(fleet, tmp_path, form, capsys):
+    path, out = fleet("power10", "power11"), tmp_path / "out"
+    assert main(["baseline", "--format", form, path]) == 0
+    shown = capsys.readouterr().out
+    assert main(["baseline", "--format", form, "--output", str(out), path]) == 0
+    assert capsys.readouterr().out == ""
+    assert out.read_text() == shown
+
+
+def test_an_interrupted_command_leaves_the_file_as_it_was(tmp_path):
+    out = tmp_path / "out"
+    out.write_text("before")
+    with subprocess.Popen(
+        [PROGRAM, "baseline", "--json", "--output", out, "-"], stdin=subprocess.PIPE
+    ) as process:
+        process.stdin.write((json.dumps(record("power10")) + "\n").encode() * 1000)
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        process.wait()
+    assert process.returncode in (130, -signal.SIGINT)
+    assert out.read_text() == "before"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+FLEETS = Path(__file__).parents[2] / "docs" / "fleets.md"
+
+
+@pytest.mark.skipif(not FLEETS.exists(), reason="needs the documentation beside the tests")
+def test_the_loop_over_ssh_of_the_documentation_loses_nobody(tmp_path, capsys):
+    loop = re.search(r"```sh\n(for host in .*?)```", FLEETS.read_text(), re.DOTALL)[1]
+    (tmp_path / "lpar1").write_text(json.dumps(record("power10", hostname="lpar1")) + "\n")
+    (tmp_path / "lpar2").write_text(json.dumps(record("power11", hostname="lpar2"))[:300])
+    ssh = tmp_path / "ssh"
+    ssh.write_text(
+        '#!/bin/sh\nfor word in "$@"; do case $word in lpar*) host=$word;; esac; done\n'
+        'case $host in lpar3) exit 255;; lpar4) exit 127;; esac\ncat "$host"\n'
+        'test "$host" = lpar1\n'
+    )
+    ssh.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["sh", "-c", loop], cwd=tmp_path, env={"PATH": path}, check=True)
+    assert main(["baseline", "--json", str(tmp_path / "fleet.jsonl")]) == 2
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["known"] == 1
+    assert [(host["hostname"], host["reason"]) for host in answer["unknown"]][1:] == [
+        ("lpar2", "asking it failed: ssh ended with exit code 1"),
+        ("lpar3", "asking it failed: ssh ended with exit code 255"),
+        ("lpar4", "asking it failed: ssh ended with exit code 127"),
+    ]
 
 
 def test_people_get_a_table(fleet, capsys):

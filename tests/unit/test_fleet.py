@@ -124,7 +124,8 @@ def test_the_json_has_every_host_where_it_belongs(hosts):
         got = read_back(fleet)
     assert list(got) == [
         *("schema", "hosts", "known", "modes", "newest"),
-        *("blockers", "unknown", "groups", "by_mode", "by_host"),
+        *("blockers", "unknown", "groups"),
+        *("missing", "unexpected", "by_mode", "by_host"),
     ]
     assert (got["schema"], got["hosts"], got["known"]) == (1, len(hosts), len(known))
     assert got["modes"] == common
@@ -197,6 +198,16 @@ def test_a_mode_without_a_bit_counts_by_its_name():
         assert fleet.newer == ("power12",)
         assert list(fleet.among(CpuMode("power12"))) == ["a"]
         assert fleet_text(fleet).startswith("host  power9  power10  power11  power12\n")
+
+
+@given(HOSTS, st.lists(st.text(max_size=2)))
+def test_what_is_expected_is_compared_by_name(hosts, names):
+    have = dict.fromkeys(name for name, _ in hosts)
+    with fleet_of(*hosts) as fleet:
+        fleet.expect(names)
+        assert sorted(fleet.missing()) == sorted(set(names) - set(have))
+        assert list(fleet.unexpected()) == [name for name in have if name not in names]
+        assert fleet.hosts == len(hosts) + len(set(names) - set(have))
 
 
 def test_no_room_for_the_hosts_is_told():
