@@ -225,6 +225,11 @@ def load(record: Mapping[str, object]) -> tuple[dict[str, object], dict[str, obj
     return fields, later
 
 
+def load_key(record: Mapping[str, object], key: str) -> object:
+    """Turns the value of one key that JSON has into a report's field. Raises RecordError."""
+    return _load_field(record, key, _FORMS[key])
+
+
 def _load_field(record: Mapping[str, object], name: str, form: _Form) -> object:
     if name not in record:
         raise RecordError(f"{name} is missing")

@@ -7,16 +7,15 @@ import json
 import marshal
 
 from kvmppc.fleet.hosts import Answer
-from kvmppc.record import RecordError
+from kvmppc.record import RecordError, load_key
 from kvmppc.report import HostReport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# As many different answers, and times, are remembered: some MB.
+# As many different answers are remembered: some MB.
 _ANSWERS = 4096
-_TIMES = 1 << 16
 _TOO_DEEP = "nested too deeply to be a record"
 # Keys that an object has which Ansible wrote, or a script in its manner; "ansible_..." too.
 _ANSIBLE = {
@@ -53,7 +52,6 @@ class Forms:
 
     def __init__(self) -> None:
         self._answers: dict[bytes, Answer] = {}
-        self._times: set[str] = set()
 
     def read(self, item: Mapping[str, object], name: str | None) -> Iterator[Found]:
         """The hosts of an object, of which most have one.
@@ -80,31 +78,22 @@ class Forms:
 
     def _answer(self, record: Mapping[str, object]) -> tuple[str, Answer]:
         """Hostname and answer of a record. Raises RecordError where it is none."""
-        name, time = record.get("hostname"), record.get("time")
         try:
             # Equal bytes are equal values; version 2 writes no references.
             rest = marshal.dumps({**record, "hostname": None, "time": None}, 2)
         except ValueError:
             raise RecordError(_TOO_DEEP) from None
         answer = self._answers.get(rest)
-        if answer and isinstance(name, str) and isinstance(time, str) and time in self._times:
-            return name, answer
-        try:
-            report = HostReport.from_dict(record)
-        except RecursionError:
-            raise RecordError(_TOO_DEEP) from None
         if answer is None:
-            answer = Answer.of(report)
-        self._remember(rest, answer, report.time)
-        return report.hostname, answer
-
-    def _remember(self, rest: bytes, answer: Answer, time: str) -> None:
-        if len(self._answers) == _ANSWERS:
-            self._answers.clear()
-        if len(self._times) == _TIMES:
-            self._times.clear()
-        self._answers[rest] = answer
-        self._times.add(time)
+            try:
+                answer = Answer.of(HostReport.from_dict(record))
+            except RecursionError:
+                raise RecordError(_TOO_DEEP) from None
+            if len(self._answers) == _ANSWERS:
+                self._answers.clear()
+            self._answers[rest] = answer
+        load_key(record, "time")
+        return str(load_key(record, "hostname")), answer
 
     def _inventory(self, item: Mapping[str, object]) -> Iterator[Found]:
         """The hosts of what ansible-inventory --list prints, where facts are cached."""

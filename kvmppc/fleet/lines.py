@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 EXPECTED = "expected a record of kvmppc probe --json"
 
 _ANSIBLE = re.compile(r"(\S+) \| ([A-Z]+)!?(?: \| rc=(\d+))?(?: (=>|>>|\|)|:)?\s*(.*)", re.DOTALL)
-_PDSH = re.compile(r"([^\s:|]+): ?(.*)", re.DOTALL)
+# Also what they say themselves: "pdsh@admin: lpar1: ssh exited with exit code 255".
+_PDSH = re.compile(r"(?:(?:pdsh@[^\s:|]+|clush): )?([^\s:|]+): ?(.*)", re.DOTALL)
 # As many hosts are held that said something else until it shows that a file is of pdsh's.
 _HELD = 4096
 # What text a line is of, where there are no objects.

@@ -5,6 +5,7 @@ import gzip
 import importlib
 import json
 import lzma
+from pathlib import Path
 
 import pytest
 
@@ -281,15 +282,37 @@ def test_hosts_that_pdsh_prints_without_a_record_count(read):
         "lpar1: Warning: Permanently added 'lpar1' to the list of known hosts.\n"
         f"lpar1: {json.dumps(RECORD)}\n"
         "lpar3: ssh: connect to host lpar3 port 22: No route to host\n"
+        "pdsh@admin: lpar3: ssh exited with exit code 255\n"
+        "clush: lpar4: exited with exit code 127\n"
     )
     assert read(printed) == (
         [
             ("lpar1", "known"),
             ("lpar2", "asking it failed: bash: kvmppc: command not found"),
             ("lpar3", "asking it failed: ssh: connect to host lpar3 port 22: No route to host"),
+            ("lpar4", "asking it failed: exited with exit code 127"),
         ],
         [],
     )
+
+
+CORPUS = Path(__file__).parents[1] / "corpus" / "records"
+KEPT = json.loads((CORPUS / "expected.json").read_text())
+
+
+def test_every_file_of_the_corpus_is_expected():
+    files = {str(path.relative_to(CORPUS)) for path in CORPUS.rglob("*") if path.is_file()}
+    assert files - {"expected.json"} == set(KEPT)
+
+
+@pytest.mark.parametrize("file", KEPT)
+def test_what_people_have_is_read(file):
+    complaints = []
+    hosts = RecordReader(complaints.append).read(str(CORPUS / file))
+    assert {
+        "hosts": [[name, answer.status] for name, answer, _ in hosts],
+        "complaints": len(complaints),
+    } == KEPT[file]
 
 
 def unsafe(value):
