@@ -6,7 +6,7 @@ from itertools import chain
 
 from kvmppc.fleet import markdown
 from kvmppc.fleet.page import cell, escaped, facts, names, page, search
-from kvmppc.fleet.table import ROWS, common, some
+from kvmppc.fleet.table import ROWS, common, differences, some
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def _facts(fleet: Fleet) -> Iterator[tuple[str, str]]:
     if fleet.known < fleet.hosts:
         unknown = _count(fleet.hosts - fleet.known)
         yield "Unknown", f"{unknown} cannot tell, and count neither as yes nor as no"
+    if fleet.expecting:
+        yield "Expected", differences(fleet)
     if fleet.simulated:
         yield "Simulated", f"{_count(fleet.simulated)}, which are no real ones"
 

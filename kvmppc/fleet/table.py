@@ -85,15 +85,17 @@ def common(fleet: Fleet, color: bool = False) -> Iterator[tuple[str, str]]:
     if unknown:
         yield "unknown", f"{unknown:,} of {fleet.hosts:,} cannot tell: neither yes nor no"
     if fleet.expecting:
-        yield "expected", "; ".join(_differences(fleet)) or "all are there, and no other"
+        yield "expected", differences(fleet)
 
 
-def _differences(fleet: Fleet) -> Iterator[str]:
-    """What is different from what was expected."""
+def differences(fleet: Fleet) -> str:
+    """Which hosts are missing, and which are not expected."""
+    found = []
     for word, names in (("missing", fleet.missing), ("not expected", fleet.unexpected)):
         count = sum(1 for _ in names())
         if count:
-            yield f"{word}: {some(names(), count)}"
+            found.append(f"{word}: {some(names(), count)}")
+    return "; ".join(found) or "all are there, and no other"
 
 
 def some(names: Iterable[str], count: int) -> str:

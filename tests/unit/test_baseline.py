@@ -156,6 +156,8 @@ def test_who_is_missing_and_who_is_not_expected_is_told(fleet, expected, options
     text = capsys.readouterr().out
     assert "lpar5    ?       ?        ?        nothing was read of it, and it is expected\n" in text
     assert text.endswith("expected   missing: lpar5; not expected: power11\n")
+    assert main([*words, "--format", "html"]) == 3
+    assert "missing: lpar5; not expected: power11" in capsys.readouterr().out
     assert main([*words, "--json"]) == 3
     answer = json.loads(capsys.readouterr().out)
     assert (answer["hosts"], answer["known"]) == (3, 2)
