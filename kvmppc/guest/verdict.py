@@ -223,7 +223,14 @@ def _unknown_to_qemu(physical: str | None, revision: str | None, place: Place) -
         return None
     if qemu.knows(place.qemu, physical) is not False:
         return None
-    return _first("QEMU", qemu.first_that_knows(physical), physical)
+    first = qemu.first_that_knows(physical)
+    if first is None and qemu.asks_kernel(qemu.ASKS, revision):
+        asks = qemu.version_text(qemu.ASKS)
+        return (
+            f"QEMU before {asks} does not know the processor {physical}; from {asks} on it goes "
+            "by what this kernel grants."
+        )
+    return _first("QEMU", first, physical)
 
 
 def _refused_by_libvirt(asks: Asks, host: HostAnswer, place: Place) -> str | None:

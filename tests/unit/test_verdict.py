@@ -11,6 +11,7 @@ import kvmppc
 from kvmppc import CpuMode, HostReport
 from kvmppc.guest.domain import Domain
 from kvmppc.guest.place import Place
+from kvmppc.guest.qemu import read_words
 from kvmppc.guest.verdict import HostAnswer, check_domain, judge
 from kvmppc.testing import simulated_host, simulated_hosts
 
@@ -242,6 +243,18 @@ def test_a_qemu_that_does_not_know_the_processor_starts_nothing_whatever_the_mod
     found = verdict(named("power10"), COMPAT, Place(qemu=(7, 2)))
     assert (found.answer, found.mode, found.instead) == ("no", None, ())
     assert "Only QEMU from 9.2 on knows the processor power11." in found.reason
+
+
+def test_a_processor_that_no_qemu_knows_is_well_with_one_that_asks_the_kernel():
+    report = report_of("power12")
+    assert "from 11.2 on it goes by what this kernel grants" in verdict(PASSTHROUGH, report).reason
+    found = verdict(PASSTHROUGH, report, Place(qemu=(11, 2)))
+    assert (found.answer, found.mode) == ("yes", None)
+
+
+@given(st.lists(st.sampled_from(["-cpu", "-M", "--machine", "-set", "-global"]) | st.text()))
+def test_whatever_words_there_are_for_qemu_they_are_read(words):
+    assert hash(read_words(words)) == hash(read_words(tuple(words)))
 
 
 def test_what_a_later_qemu_makes_of_a_named_processor_is_not_known():
