@@ -181,7 +181,7 @@ static void check_answers(void)
 		struct kvmppc_answer answer;
 	} expected[] = {
 		{"power10:/dev/kvm", KVMPPC_REVISION_LINUX_7_3, 0x60, {0, 1, 24, 0, P9_P10}},
-		{"future:/dev/kvm", KVMPPC_REVISION_LINUX_7_3, 0x78, {0, 1, 24, 0, 0x78ULL << 56}},
+		{"future:/dev/kvm", KVMPPC_REVISION_LINUX_7_3, 0x71, {0, 1, 24, 0, 0x71ULL << 56}},
 		{"patch-v4:/dev/kvm", KVMPPC_REVISION_PATCH_V4, 0x60, {0, 1, 24, 0, P9_P10}},
 		{"patch-v4-strict:/dev/kvm", KVMPPC_REVISION_PATCH_V4, 0x60, {0, 1, 24, 0, P9_P10}},
 		{"patch-v4-short:/dev/kvm", KVMPPC_REVISION_PATCH_V4, -1, {0, 0, 16, 0, 0}},
@@ -349,6 +349,9 @@ static void forbid(long call)
 	};
 	struct sock_fprog program = {sizeof(steps) / sizeof(steps[0]), steps};
 
+	/* qemu-user has neither these calls nor filters. */
+	if (syscall(call, 0, NULL, 0, NULL, 0, 0) < 0 && errno == ENOSYS)
+		return;
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }

@@ -43,11 +43,11 @@ def run(words, folder):
     return done.stdout + done.stderr
 
 
-def build(folder, program, *options):
+def build(folder, program, *options, compiler="gcc"):
     """Compiles one of the two programs."""
     kernel, defines = PROGRAMS[program]
     sources = [ROOT / "csrc" / name for name in (kernel, "handle.c", "fast.c", "bench.c")]
-    words = ["gcc", *STRICT, *options, *defines, f"-I{ROOT}/csrc", TEST, *sources]
+    words = [compiler, *STRICT, *options, *defines, f"-I{ROOT}/csrc", TEST, *sources]
     run([*words, "-o", "selftest"], folder)
     return folder / "selftest"
 
@@ -56,6 +56,15 @@ def build(folder, program, *options):
 def test_no_memory_or_behaviour_is_undefined(tmp_path, program):
     sanitizers = "-fsanitize=address,undefined"
     run([build(tmp_path, program, "-O1", sanitizers, "-fno-sanitize-recover=all")], tmp_path)
+
+
+@needs("powerpc64le-linux-gnu-gcc")
+@needs("qemu-ppc64le-static")
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_it_is_the_same_on_powerpc(tmp_path, program):
+    compiler = "powerpc64le-linux-gnu-gcc"
+    built = build(tmp_path, program, "-O2", "-static", compiler=compiler)
+    run(["qemu-ppc64le-static", "-cpu", "power10", built], tmp_path)
 
 
 def test_threads_race_for_nothing(tmp_path):
