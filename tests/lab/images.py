@@ -247,7 +247,7 @@ class Images:
     def programs(self, suite: str) -> Path:
         """Return the folder with the ppc64el QEMU and libvirt of a suite, which can be a root."""
         tree = self.unpack(f"programs-{suite}", self.suite(suite).closure(*PROGRAMS))
-        _furnish(tree)
+        furnish(tree)
         return tree
 
     def user_emulator(self) -> Path:
@@ -260,9 +260,9 @@ class Images:
         key = key_of(tree.name, size, *ETC.values())
         final, draft = fresh(self.cache / "disks", name, key)
         if not final.exists():
-            _furnish(tree)
+            furnish(tree)
             if name == "root":
-                _complete(tree)
+                complete(tree)
                 self._compile(tree)
             env = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"}
             command = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", str(tree)]
@@ -292,7 +292,7 @@ def _age(version: str) -> tuple[bool, tuple[int, ...]]:
     return "~rc" not in version, _numbers(version)
 
 
-def _furnish(tree: Path) -> None:
+def furnish(tree: Path) -> None:
     """Make a folder of unpacked packages into one that can be a root: users and mount points."""
     for name, text in ETC.items():
         (tree / "etc" / name).write_text(text)
@@ -300,7 +300,7 @@ def _furnish(tree: Path) -> None:
         (tree / folder).mkdir(exist_ok=True)
 
 
-def _complete(tree: Path) -> None:
+def complete(tree: Path) -> None:
     """Add a shell, and the file that pip reads even where it is to ask no server."""
     if not (tree / "usr/bin/sh").exists():
         (tree / "usr/bin/sh").symlink_to("bash")

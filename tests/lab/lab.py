@@ -57,15 +57,17 @@ class Lab:
         wheel = self.wheel or self.wheels.get(host.headers)
         return self.payload.package if host.build or wheel is None else wheel
 
-    def boot(self, host: Host, door: Door | None = None) -> dict[str, Step]:
-        """Boot one host and return its steps; its parts are made first where they are missing."""
-        # What one host makes the next one needs: one at a time, in this lab and in any other that
-        # has the same cache, while others run.
+    def prepared(self, host: Host) -> Parts:
+        """Return what a host is made of; what is missing is made first.
+
+        What one host makes the next one needs: one at a time, in this lab and in any other that
+        has the same cache, while others run.
+        """
         with self.images.locked():
             if self.stop.is_set():
                 raise StoppedError
             say(f"{host.name}: preparing")
-            parts = Parts(
+            return Parts(
                 qemu=self.images.qemu(),
                 kernel=self.kernel(host),
                 headers=self.images.headers(host.headers, *HEADERS[host.headers]),
@@ -73,6 +75,10 @@ class Lab:
                 root_disk=self.images.root_disk(),
                 programs={suite: self.images.program_disk(suite) for suite in host.suites},
             )
+
+    def boot(self, host: Host, door: Door | None = None) -> dict[str, Step]:
+        """Boot one host and return its steps."""
+        parts = self.prepared(host)
         payload = replace(self.payload, package=self.package(host), door=door)
         say(f"{host.name}: booting, to install {payload.package.name}")
         result = run(host, parts, payload, self.console(host), self.limit, self.stop)

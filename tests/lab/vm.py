@@ -110,6 +110,7 @@ def initrd(host: Host, parts: Parts, payload: Payload) -> bytes:
         cpio.add("lab/authorized_keys", payload.door.key.encode())
     cpio.add("lab/name", host.name.encode())
     hint = "--accept-hint" if host.record["status"] == "hint" else ""
+    cpio.add("lab/suites", " ".join(host.suites).encode())
     cpio.add("lab/hint", hint.encode())
     cpio.add("lab/setup", host.setup.encode())
     cpio.add("lab/checks", (GUEST / "checks").read_bytes())
@@ -146,12 +147,17 @@ def add_guests(cpio: Cpio, host: Host, parts: Parts) -> None:
             xml = domain.replace("<!-- elements -->", guest.elements)
             cpio.add(f"lab/nested/{guest.name}.xml", xml.encode())
     cpio.add("lab/guests", guests.encode())
-    cpio.add("lab/suites", " ".join(host.suites).encode())
-    cpio.add("lab/also", host.also.encode())
+    for suite in ("sid", *host.suites):
+        cpio.add(f"lab/also/{suite}", host.also(suite).encode())
 
 
-def qemu_options(host: Host, parts: Parts, folder: Path, door: Door | None) -> list[str]:
-    """Return QEMU's command line for `host`, with its initrd and result disk in `folder`."""
+def qemu_options(
+    host: Host, parts: Parts, folder: Path, door: Door | None, *, shared: bool = False
+) -> list[str]:
+    """Return QEMU's command line for `host`, with its initrd and result disk in `folder`.
+
+    Where disks are `shared` with another QEMU, what is written to them stays.
+    """
     powernv = host.machine.startswith("powernv")
     # QEMU's small open firmware starts the kernel at once; the other one takes 12 s for it.
     machine = host.machine if powernv else f"{host.machine},x-vof=on"
@@ -170,8 +176,9 @@ def qemu_options(host: Host, parts: Parts, folder: Path, door: Door | None) -> l
         # and then faults on one address for ever; without them none was seen to.
         words += " loglevel=3 transparent_hugepage=never"
     options += ["-append", words]
-    disks = [f"file={parts.root_disk},snapshot=on", f"file={folder / 'result'}"]
-    disks += [f"file={disk},snapshot=on" for disk in parts.programs.values()]
+    thrown, kept = (",file.locking=off",) * 2 if shared else (",snapshot=on", "")
+    disks = [f"file={parts.root_disk}{thrown}", f"file={folder / 'result'}{kept}"]
+    disks += [f"file={disk}{thrown}" for disk in parts.programs.values()]
     for number, disk in enumerate(disks):
         bus = f",bus=pcie.{number}" if powernv else ""
         options += ["-drive", f"{disk},if=none,format=raw,id=disk{number}"]
@@ -197,18 +204,18 @@ def run(
         disk = folder / "result"
         with disk.open("wb") as file:
             file.truncate(RESULT_DISK_SIZE)
-        ended = _execute(
+        ended = execute(
             [*parts.qemu, *qemu_options(host, parts, folder, payload.door)], console, limit, stop
         )
         if not ended:
             raise LabError(f"time limit of {limit:g} s reached\n{last_lines(console)}")
-        result = _result(disk)
+        result = result_of(disk)
     if not result.steps:
         raise LabError(f"the machine ended without a result\n{last_lines(console)}")
     return result
 
 
-def _execute(command: list[str], console: Path, limit: float, stop: threading.Event) -> bool:
+def execute(command: list[str], console: Path, limit: float, stop: threading.Event) -> bool:
     """Run `command` with its output in `console`; return whether it ended by itself in time."""
     deadline = time.monotonic() + limit
     # `timeout` ends QEMU even if the lab itself is killed and can no longer do so.
@@ -229,7 +236,7 @@ def _execute(command: list[str], console: Path, limit: float, stop: threading.Ev
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _result(disk: Path) -> Result:
+def result_of(disk: Path) -> Result:
     """Read the archive on the result disk; a disk that was not written to has no steps."""
     try:
         with tarfile.open(disk) as archive:
