@@ -47,9 +47,9 @@ class Kernel:
     __slots__ = ("ffi", "lib", "prefix")
 
     def __init__(self, ffi: Ffi, lib: Lib, prefix: str) -> None:
-        self.ffi = ffi
-        self.lib = lib
-        self.prefix = prefix
+        self.ffi: Ffi = ffi
+        self.lib: Lib = lib
+        self.prefix: str = prefix
 
 
 def _text(pointer: Text) -> str | None:

@@ -48,6 +48,15 @@ class Measurement:
         KvmError: the kernel refuses, as Vm.check_extension and Vm.get_compat_caps tell.
     """
 
+    question: str
+    calls: int
+    nanoseconds: int
+    longest: int
+    floor_calls: int
+    floor_nanoseconds: int
+    typed_calls: int
+    typed_nanoseconds: int
+
     def __init__(self, vm: Vm, question: str) -> None:
         self._vm = vm
         self._lib = compiled(vm)

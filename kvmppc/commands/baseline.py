@@ -173,7 +173,7 @@ class Complaints:
     """Prints the first complaints as they come, and counts the others."""
 
     def __init__(self, progress: Progress) -> None:
-        self.count = 0
+        self.count: int = 0
         self._progress = progress
 
     def add(self, text: str) -> None:

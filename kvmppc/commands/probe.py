@@ -41,7 +41,7 @@ def _plain(form: str) -> SimpleNamespace:
 
 
 # As scripts start it, over and over.
-PLAIN = {
+PLAIN: dict[tuple[str, ...], SimpleNamespace] = {
     (): _plain("text"),
     ("--json",): _plain("json"),
     ("-q",): _plain("quiet"),

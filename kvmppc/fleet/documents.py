@@ -68,11 +68,11 @@ class Document:
         value: dict[str, object] | None = None,
         error: str = "",
     ) -> None:
-        self.line = line
-        self.before = before
-        self.text = text
-        self.value = value
-        self.error = error
+        self.line: int = line
+        self.before: str = before
+        self.text: str = text
+        self.value: dict[str, object] | None = value
+        self.error: str = error
 
 
 def documents(file: TextIO) -> Iterator[Document]:

@@ -14,7 +14,7 @@ from kvmppc.streams import standard_input
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import IO
+    from typing import IO, TextIO
 
 _HEAD = 512
 _BUFFER = 1 << 18
@@ -87,7 +87,7 @@ class TextFile:
         self._file = standard_input() if path == "-" else open(path, "rb", buffering=_BUFFER)  # noqa: SIM115 - closed by close()
         self._owned = path != "-"
         try:
-            self.text = _text(self._file)
+            self.text: TextIO = _text(self._file)
         except BaseException:
             self.close()
             raise

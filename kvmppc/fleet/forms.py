@@ -40,9 +40,9 @@ class Found:
     __slots__ = ("answer", "name", "wrong")
 
     def __init__(self, name: str | None, answer: Answer, wrong: str = "") -> None:
-        self.name = name
-        self.answer = answer
-        self.wrong = wrong
+        self.name: str | None = name
+        self.answer: Answer = answer
+        self.wrong: str = wrong
 
 
 class Forms:

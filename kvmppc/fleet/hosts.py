@@ -150,9 +150,9 @@ class Fleet:
     """
 
     def __init__(self) -> None:
-        self.hosts = 0
-        self.known = 0
-        self.simulated = 0
+        self.hosts: int = 0
+        self.known: int = 0
+        self.simulated: int = 0
         # How many hosts there are by status and modes: a few hundred different ones at most.
         self._counts: Counter[tuple[str, tuple[CpuMode, ...] | None]] = Counter()
         self._numbers: dict[str, int] = {}

@@ -39,7 +39,7 @@ class Lines:
     """
 
     def __init__(self) -> None:
-        self.waiting = False
+        self.waiting: bool = False
         self._name = ""
         self._ended_with = ""
         self._said = ""

@@ -45,7 +45,7 @@ class RecordReader:
     """
 
     def __init__(self, complain: Callable[[str], None]) -> None:
-        self.complaints = 0
+        self.complaints: int = 0
         self._complain = complain
         self._forms = Forms()
         self._finished = 0
