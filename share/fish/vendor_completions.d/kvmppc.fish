@@ -89,6 +89,7 @@ complete -c kvmppc -n '__fish_seen_subcommand_from bench' -s h -l help -d 'show 
 complete -c kvmppc -n '__fish_seen_subcommand_from bench' -l count -x -a '' -d 'time this many calls, however long it takes'
 complete -c kvmppc -n '__fish_seen_subcommand_from bench' -l seconds -x -a '' -d 'measure for about this long; default: 2'
 complete -c kvmppc -n '__fish_seen_subcommand_from bench' -l what -x -a 'check-extension get-compat-caps' -d 'the question; default: get-compat-caps where the kernel has it'
+complete -c kvmppc -n '__fish_seen_subcommand_from bench' -l threads -x -a '' -d 'also compare N threads that ask at the same time with one alone'
 complete -c kvmppc -n '__fish_seen_subcommand_from bench' -l json -d 'print one line of JSON'
 complete -c kvmppc -n '__fish_seen_subcommand_from bench' -l device -r -F -d 'default: /dev/kvm'
 complete -c kvmppc -n '__fish_seen_subcommand_from bench' -l simulate -x -a 'power9 power10 power11 power11-v2 power11-as-power10 power11-as-power9 powervm-power11 powernv10 linux-6.12 linux-6.12-as-power10 no-nesting power8-mode nested-off kvm-pr power12 migrating migrated no-operation backend-refuses no-device container no-permission patch-v4 patch-v4-strict patch-v4-short struct-32 unknown-bit future' -d 'ask a simulated host; kvmppc hosts lists them'
