@@ -46,17 +46,7 @@ _REPEATED = 3
 def configure(parser: argparse.ArgumentParser) -> None:
     """Says which words the command takes."""
     parser.add_argument("records", nargs="+", type=record_path, metavar="RECORD")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument(
-        "--format",
-        choices=("text", "json", "html", "markdown"),
-        default="text",
-        help="json: one line; html: one page to look at; markdown: for a ticket; "
-        "default: %(default)s",
-    )
-    form.add_argument(
-        "--json", action="store_const", const="json", dest="format", help="short for --format json"
-    )
+    add_form(parser)
     parser.add_argument(
         "--ignore-unknown",
         action="store_true",
@@ -72,6 +62,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="FILE",
         help="write to a file, which is replaced as a whole: its readers never see half of it",
+    )
+
+
+def add_form(parser: argparse.ArgumentParser) -> None:
+    """Adds --format, for a table of many hosts, and --json."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--format",
+        choices=("text", "json", "html", "markdown"),
+        default="text",
+        help="json: one line; html: one page to look at; markdown: for a ticket; "
+        "default: %(default)s",
+    )
+    form.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="short for --format json"
     )
 
 

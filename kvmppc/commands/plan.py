@@ -8,7 +8,7 @@ from collections import Counter
 
 from kvmppc import streams
 from kvmppc.commands import UsageError, asking
-from kvmppc.commands.baseline import Complaints, read_records, record_path
+from kvmppc.commands.baseline import Complaints, add_form, read_records, record_path
 from kvmppc.commands.check import CODES, WORST, domain_paths, read_domain
 from kvmppc.commands.places import LIMIT, read_places
 from kvmppc.commands.placing import PAGE_SIZES, add_arguments
@@ -62,17 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="RECORD",
         help="the hosts' records: kvmppc probe --json of each",
     )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument(
-        "--format",
-        choices=("text", "json", "html", "markdown"),
-        default="text",
-        help="json: one line; html: one page to look at; markdown: for a ticket; "
-        "default: %(default)s",
-    )
-    form.add_argument(
-        "--json", action="store_const", const="json", dest="format", help="short for --format json"
-    )
+    add_form(parser)
     parser.add_argument(
         "--accept-hint",
         action="store_true",

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from htmlpages import WIDTHS, cells, check_look, choose, shown, type_into
 
 KVMPPC = Path(sys.executable).with_name("kvmppc")
-WIDTHS = (360, 768, 1280)
 KINDS = ("power11-v2", "power11-as-power10", "power10", "power11-as-power9", "no-permission")
 HOSTS = {f"lpar{number:03}.example.com": KINDS[number % 5] for number in range(500)}
 HOSTILE = [
@@ -47,31 +47,10 @@ def opened(browser, many):
     return browser
 
 
-def shown(browser):
-    """The names that are shown or in a folded list, the others being filtered out."""
-    return browser.run(
-        "return [...document.querySelectorAll('tbody:not([hidden]) li:not([hidden])')]"
-        ".map((item) => item.textContent)"
-    )
-
-
-def choose(browser, word):
-    browser.run(
-        "const select = document.querySelector('select'); select.value = arguments[0];"
-        "select.dispatchEvent(new Event('input', { bubbles: true }))",
-        word,
-    )
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_it_has_no_barriers_and_fits(browser, barriers, many, tmp_path, width, scheme):
-    browser.size(width)
-    browser.scheme(scheme)
-    browser.open(many)
-    browser.picture(tmp_path / f"{width}-{scheme}.png", whole=True)  # to be looked at
-    assert barriers() == []
-    assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
+    check_look(browser, barriers, many, tmp_path, width, scheme)
 
 
 def test_the_checker_would_find_a_barrier(opened, barriers):
@@ -90,14 +69,7 @@ def test_light_and_dark_differ(browser, many, tmp_path):
 
 def test_it_has_all_hosts_with_what_they_grant(opened):
     assert sorted(shown(opened)) == sorted(HOSTS)
-    cells = opened.run(
-        "const item = [...document.querySelectorAll('li')].find((li) => li.textContent ==="
-        " arguments[0]);"
-        "return [...item.closest('tbody').rows[0].querySelectorAll('td')].map((td) =>"
-        " td.textContent)",
-        "lpar001.example.com",
-    )
-    assert cells == ["yes", "yes", "no"]
+    assert cells(opened, "lpar001.example.com") == ["yes", "yes", "no"]
 
 
 def test_it_asks_for_nothing_but_itself(opened, many):
@@ -111,8 +83,7 @@ def test_it_asks_for_nothing_but_itself(opened, many):
 
 
 def test_a_name_filters(opened):
-    opened.run("document.querySelector('input').focus()")
-    opened.keys("PAR01")
+    type_into(opened, "name", "PAR01")
     assert sorted(shown(opened)) == [f"lpar01{digit}.example.com" for digit in range(10)]
     assert opened.run("return document.querySelector('output').textContent") == "10 of 500 hosts"
     assert "2 of 200 hosts" not in opened.run("return document.body.innerText")

@@ -6,9 +6,9 @@ from html import escape
 from pathlib import Path
 
 import pytest
+from htmlpages import WIDTHS, cells, check_look, choose, shown, type_into
 
 KVMPPC = Path(sys.executable).with_name("kvmppc")
-WIDTHS = (360, 768, 1280)
 HOSTS = {
     **{f"new{number:02}": "power11-v2" for number in range(20)},
     **{f"old{number:02}": "power11-as-power10" for number in range(70)},
@@ -48,14 +48,6 @@ def opened(browser, path):
     return browser
 
 
-def guests(browser):
-    """The guests that are not filtered out."""
-    return browser.run(
-        "return [...document.querySelectorAll('tbody:not([hidden]) li:not([hidden])')]"
-        ".map((item) => item.textContent)"
-    )
-
-
 def headings(browser):
     """The letters of the columns that are shown."""
     return browser.run(
@@ -67,53 +59,37 @@ def headings(browser):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_it_has_no_barriers_and_fits(browser, barriers, path, tmp_path, width, scheme):
-    browser.size(width)
-    browser.scheme(scheme)
-    browser.open(path)
-    browser.picture(tmp_path / f"{width}-{scheme}.png", whole=True)  # to be looked at
-    assert barriers() == []
-    assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth")
+    check_look(browser, barriers, path, tmp_path, width, scheme)
 
 
 def test_it_tells_of_each_guest_and_host(opened):
-    assert sorted(guests(opened)) == sorted(GUESTS)
+    assert sorted(shown(opened)) == sorted(GUESTS)
     hosts = opened.run(
         "return [...document.querySelectorAll('[data-column] li')].map((item) => item.textContent)"
     )
     assert sorted(hosts) == sorted(HOSTS)
-    cells = opened.run(
-        "const item = [...document.querySelectorAll('li')].find((li) => li.textContent ==="
-        " 'newest0');"
-        "return [...item.closest('tbody').rows[0].querySelectorAll('td')].map((td) =>"
-        " td.textContent)"
-    )
-    assert cells == ["yes", "no", "cannot tell", "no"]
+    assert cells(opened, "newest0") == ["yes", "no", "cannot tell", "no"]
     assert "<model>power9</model>" in opened.run("return document.querySelector('pre').textContent")
 
 
 def test_names_are_text_whatever_is_in_them(opened):
-    assert HOSTILE in guests(opened)
+    assert HOSTILE in shown(opened)
     assert opened.run("return window.pwned === undefined")
     assert opened.run("return document.querySelectorAll('img').length") == 0
     assert opened.log("browser") == []
 
 
 def test_guests_and_hosts_are_filtered_by_name(opened):
-    opened.run("document.querySelector('input[name=name]').focus()")
-    opened.keys("newest")
-    assert sorted(guests(opened)) == [f"newest{number}" for number in range(4)]
+    type_into(opened, "name", "newest")
+    assert sorted(shown(opened)) == [f"newest{number}" for number in range(4)]
     assert headings(opened) == "ABCD"
-    opened.run("document.querySelector('input[name=column]').focus()")
-    opened.keys("OLD")
+    type_into(opened, "column", "OLD")
     assert headings(opened) == "B"
 
 
 def test_guests_are_filtered_by_what_is_true_of_them(opened):
-    opened.run(
-        "const select = document.querySelector('select'); select.value = 'write';"
-        "select.dispatchEvent(new Event('input', { bubbles: true }))"
-    )
-    assert {name.rstrip("0123456789") for name in guests(opened)} == {"plain", "newest", HOSTILE}
+    choose(opened, "write")
+    assert {name.rstrip("0123456789") for name in shown(opened)} == {"plain", "newest", HOSTILE}
 
 
 @pytest.mark.parametrize("width", WIDTHS)
