@@ -42,6 +42,12 @@ GUEST = """\
   </cpu>
 </domain>
 """
+# The guests of `kvmppc plan`, by what their domains say of the processor.
+GUESTS = {
+    "web1": "mode='host-passthrough'/>",
+    "web2": "mode='host-passthrough'/>",
+    "db1": "mode='host-model'><model>power10</model></cpu>",
+}
 # Other programs of the pages, as far as the pages use them.
 PROGRAMS = {
     "virsh": f'#!/bin/sh\n[ "$1" = define ] || cat <<"EOF"\n{GUEST}EOF\n',
@@ -101,6 +107,10 @@ class Desk:
         (loop,) = [block for block in blocks(ROOT / "docs/fleets.md", "sh") if "done >" in block]
         subprocess.run(["sh", "-ec", loop], cwd=folder, env=self.environment, check=True)
         (folder / "guest.xml").write_text(GUEST)
+        (folder / "guests").mkdir()
+        for name, cpu in GUESTS.items():
+            text = re.sub("<cpu .*</cpu>", f"<cpu {cpu}", GUEST, flags=re.DOTALL)
+            (folder / f"guests/{name}.xml").write_text(text.replace(">guest<", f">{name}<"))
 
     def carry_out(self, block):
         """Runs a block's commands; returns each with what the page shows and what it printed."""
