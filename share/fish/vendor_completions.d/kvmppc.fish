@@ -72,6 +72,8 @@ complete -c kvmppc -n '__fish_seen_subcommand_from baseline' -s h -l help -d 'sh
 complete -c kvmppc -n '__fish_seen_subcommand_from baseline' -l format -x -a 'text json html markdown' -d 'json: one line; html: one page to look at; markdown: for a ticket; default: text'
 complete -c kvmppc -n '__fish_seen_subcommand_from baseline' -l json -d 'short for --format json'
 complete -c kvmppc -n '__fish_seen_subcommand_from baseline' -l ignore-unknown -d 'let the exit code be that of the hosts that can tell'
+complete -c kvmppc -n '__fish_seen_subcommand_from baseline' -l expect -r -F -d 'tell which hosts are missing, and which are not expected: FILE has a name a line, or what ansible-inventory --list prints'
+complete -c kvmppc -n '__fish_seen_subcommand_from baseline' -l output -r -F -d 'write to a file, which is replaced as a whole: its readers never see half of it'
 complete -c kvmppc -n '__fish_seen_subcommand_from baseline' -l traceback -d 'where kvmppc fails by a fault of its own, print Python'\''s traceback to report'
 complete -c kvmppc -n '__fish_seen_subcommand_from baseline' -F
 complete -c kvmppc -n '__fish_seen_subcommand_from plan' -s h -l help -d 'show this help message and exit'
