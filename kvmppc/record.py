@@ -180,6 +180,8 @@ _FORMS = {
     "remedy": _TEXT.or_null(),
 }
 
+_ADDED = ("cpu_version", "mmu", "page_size", "nested_api", "hint")
+
 FIELDS = tuple(_FORMS)
 """The keys after ``schema``, in the order they are written."""
 
@@ -218,11 +220,25 @@ def load(record: Mapping[str, object]) -> tuple[dict[str, object], dict[str, obj
             if schema is None
             else f"schema is {_short(schema)}, and this version reads {SCHEMA}"
         )
+    record = _completed(record)
     fields = {name: _load_field(record, name, form) for name, form in _FORMS.items()}
     _check(fields)
     later = {key: value for key, value in record.items() if key not in _FORMS and key != "schema"}
     _derive(fields, later)
     return fields, later
+
+
+def _completed(record: Mapping[str, object]) -> Mapping[str, object]:
+    """A record with the keys that were not written before there was a release.
+
+    Fact caches keep such records. What was under a hint in modes now has a key of its own.
+    """
+    if any(key in record for key in _ADDED):
+        return record
+    completed = {**dict.fromkeys(_ADDED), **record}
+    if record.get("status") == "hint":
+        completed.update(hint=record.get("newest"), modes=[], newest=None)
+    return completed
 
 
 def load_key(record: Mapping[str, object], key: str) -> object:

@@ -296,6 +296,28 @@ def test_hosts_that_pdsh_prints_without_a_record_count(read):
     )
 
 
+def before_the_release(record):
+    """A record as it was written before it had all of its keys."""
+    added = ("cpu_version", "mmu", "page_size", "nested_api", "hint")
+    return {key: value for key, value in record.items() if key not in added}
+
+
+def test_a_record_from_before_the_release_is_still_read(read):
+    with simulated_host("linux-6.12"):
+        hint = kvmppc.probe()
+    old_hint = {
+        **before_the_release(hint.to_dict()),
+        "modes": ["power10"],
+        "newest": "power10",
+        "source": "device-tree",
+    }
+    hosts, complaints = read(json.dumps(before_the_release(RECORD)) + json.dumps(old_hint))
+    assert complaints == []
+    assert hosts == [(ME, "known"), (hint.hostname, f"hint: {hint.reason}")]
+    read_back = kvmppc.HostReport.from_dict(old_hint)
+    assert (read_back.hint, read_back.modes, read_back.newest) == ("power10", (), None)
+
+
 CORPUS = Path(__file__).parents[1] / "corpus" / "records"
 KEPT = json.loads((CORPUS / "expected.json").read_text())
 
