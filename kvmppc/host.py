@@ -68,17 +68,18 @@ class Source:
 
     def permissions(self, path: str) -> tuple[int, str, str] | None:
         """A file's mode, and the names of its owner and group; None where it is not there."""
-        import grp
-        import pwd
-
         try:
             status = os.stat(self.root + path)
         except OSError:
             return None
         try:
+            import grp
+            import pwd
+
             owner, group = pwd.getpwuid(status.st_uid)[0], grp.getgrgid(status.st_gid)[0]
-        except KeyError:
-            # As in a container: there is a number, and nobody who has it.
+        except (KeyError, ImportError):
+            # As in a container: there is a number, and nobody who has it. Or this process may
+            # no longer read what its Python is made of.
             owner, group = str(status.st_uid), str(status.st_gid)
         return status.st_mode, owner, group
 

@@ -240,8 +240,6 @@ def test_a_file_that_may_not_be_opened_is_denied(tmp_path):
     device.touch(mode=0)
     child = os.fork()
     if child == 0:
-        import grp  # noqa: F401 - while it may be read: Python is root's own here
-
         if os.geteuid() == 0:
             os.seteuid(65534)  # root may open everything
         report = kvmppc.probe(device)
