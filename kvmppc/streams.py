@@ -8,7 +8,6 @@ and what cannot be said on standard error never costs the answer.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import os
@@ -123,8 +122,10 @@ def tell(text: str) -> None:
 def show(stream: TextIO | None, text: str) -> None:
     """Writes to standard error, or to a stream in its place, if that can be done."""
     if stream is not None:
-        with contextlib.suppress(OSError, ValueError):
+        try:  # noqa: SIM105 - contextlib takes as long to load as asking
             _write(stream, text)
+        except (OSError, ValueError):
+            pass
 
 
 def standard_input() -> IO[bytes]:

@@ -90,6 +90,8 @@ class _Files:
 
 def ask(arguments: argparse.Namespace | SimpleNamespace) -> HostReport:
     """Asks the host; of another machine's files, tells what they say."""
+    if arguments.simulate is None and getattr(arguments, "sysroot", None) is None:
+        return probe(arguments.device)  # as scripts do it, over and over: nothing more to load
     with on_host(arguments):
         if getattr(arguments, "sysroot", None) is not None:
             return describe()

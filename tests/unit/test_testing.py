@@ -106,6 +106,17 @@ def test_plain_import_loads_no_slow_module(tmp_path):
         assert not loaded & slow
 
 
+def test_the_plainest_command_loads_no_slow_module(tmp_path):
+    path = [entry for entry in sys.path if entry.endswith("-packages")]
+    code = (
+        f"import sys; sys.path += {path!r}; from kvmppc.cli import main; main(['-q'])\n"
+        "print(*sys.modules)"
+    )
+    loaded = set(run_python(tmp_path, "-S", "-c", code))
+    assert "kvmppc.report" in loaded
+    assert not loaded & {"argparse", "collections", "contextlib", "enum", "json", "re", "typing"}
+
+
 def test_every_public_name_is_there_and_told():
     assert {*_public.__all__, "__version__"} == set(kvmppc.__all__) <= set(dir(kvmppc))
     for name in _public.__all__:
