@@ -7,6 +7,7 @@ with something between them. What is no object, or was cut off, hides none that 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import re
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 LIMIT = 64 << 20
 """As many characters a line, or an object, may have. It is held in memory as a whole."""
+
+_ENDLESS = 4 * LIMIT
+"""As many characters of a line are passed over: what goes on is a device, say."""
 
 _DECODER = json.JSONDecoder()
 # What an object begins with; Python's own way to print one ("{'name': ...") is no JSON.
@@ -93,13 +97,20 @@ def documents(file: TextIO) -> Iterator[Document]:
 
 
 def _lines(file: TextIO) -> Iterator[tuple[int, str]]:
-    """A file's lines and their numbers. Of one that is too long, no more than its begin."""
+    """A file's lines and their numbers. Of one that is too long, no more than its begin.
+
+    Raises OSError for one that does not seem to end.
+    """
     number = 0
     while line := file.readline(LIMIT):
         number += 1
         yield number, line
+        read = len(line)
         while len(line) == LIMIT and line[-1] != "\n":
             line = file.readline(LIMIT)
+            read += len(line)
+            if read > _ENDLESS:
+                raise OSError(errno.EFBIG, f"line {number} does not end in {_ENDLESS >> 20} MiB")
 
 
 class _Scanner:
