@@ -157,7 +157,7 @@ class Fleet:
         self._counts: Counter[tuple[str, tuple[CpuMode, ...] | None]] = Counter()
         self._numbers: dict[str, int] = {}
         self._added: list[tuple[bytes, bytes, int]] = []
-        self.expecting = False
+        self.expecting: bool = False
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(_TABLES)
 

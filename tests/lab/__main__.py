@@ -11,6 +11,7 @@ is needed; what is fetched and made stays in the cache.
 from __future__ import annotations
 
 import argparse
+import functools
 import shutil
 import signal
 import sys
@@ -18,7 +19,7 @@ import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from tests.lab import fleet
+from tests.lab import fleet, migration
 from tests.lab.hosts import HOSTS, Host
 from tests.lab.images import Images
 from tests.lab.lab import FAILURES, Lab, say
@@ -29,8 +30,12 @@ SOURCE = Path(__file__).resolve().parents[2]
 AT_ONCE = 2
 
 
-def check_all(lab: Lab, hosts: list[Host], with_fleet: bool) -> int:
-    """Check the hosts, some at once, and then the fleet; return the exit code."""
+# Checks of more than one machine, by name.
+OTHERS = {module.NAME: module for module in (fleet, migration)}
+
+
+def check_all(lab: Lab, hosts: list[Host], others: list[str]) -> int:
+    """Check the hosts, some at once, and then the others; return the exit code."""
     # Those that build come first, since the others use it: the headers that are not the usual ones
     # are those of an older kernel, where it takes less time. Then come those with most to do.
     hosts = sorted(hosts, key=lambda host: (not host.build, host.headers == "own", not host.guests))
@@ -42,8 +47,9 @@ def check_all(lab: Lab, hosts: list[Host], with_fleet: bool) -> int:
             lab.stop.set()
             raise
     passed = [result.result() for result in results]
-    if with_fleet:
-        passed.append(lab.check(fleet.NAME, lambda: fleet.problems(lab), fleet.MACHINES))
+    for name in others:
+        module = OTHERS[name]
+        passed.append(lab.check(name, functools.partial(module.problems, lab), module.MACHINES))
     failed = passed.count(False)
     print(f"{len(passed) - failed} passed, {failed} failed", flush=True)
     return 1 if failed else 0
@@ -92,14 +98,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--refresh", action="store_true", help="look for newer packages now")
     options = parser.parse_args()
     known = {host.name: host for host in HOSTS}
-    names = [*known, fleet.NAME]
+    names = [*known, *OTHERS]
     unknown = [name for name in options.host if name not in names]
     if unknown:
         parser.error(f"no such host: {', '.join(unknown)}; there are {', '.join(names)}")
-    wanted = options.host or [host.name for host in HOSTS if host.default] + [fleet.NAME]
-    options.hosts = [known[name] for name in wanted if name != fleet.NAME]
-    options.fleet = fleet.NAME in wanted
-    if options.run is not None and (len(options.host) != 1 or options.fleet):
+    wanted = options.host or [host.name for host in HOSTS if host.default] + [*OTHERS]
+    options.hosts = [known[name] for name in wanted if name in known]
+    options.others = [name for name in wanted if name in OTHERS]
+    if options.run is not None and (len(options.host) != 1 or options.others):
         parser.error("--run needs one host")
     return options
 
@@ -118,6 +124,7 @@ def main() -> int:
         for host in HOSTS:
             print(f"{host.name:24}{host.kernel:16}{host.machine} -cpu {host.cpu}")
         print(f"{fleet.NAME:24}{' and '.join(host.name for host in fleet.MEMBERS)}, over ssh")
+        print(f"{migration.NAME:24}power10, moved to a Power11 in Power10 mode")
         return 0
     need_tools()
     cache = options.cache.resolve()
@@ -126,12 +133,12 @@ def main() -> int:
         shutil.unpack_archive(sdist, f"{folder}/source")
         source = next(Path(folder, "source").iterdir())
         payload = Payload(sdist, source, options.run or "")
-        checks = len(options.hosts) + options.fleet
+        checks = len(options.hosts) + len(options.others)
         images = Images(cache, options.refresh)
         lab = Lab(images, payload, options.limit, Path(folder), checks, options.wheel)
         if options.run is not None:
             return run_command(lab, options.hosts[0])
-        return check_all(lab, options.hosts, options.fleet)
+        return check_all(lab, options.hosts, options.others)
 
 
 if __name__ == "__main__":
