@@ -317,6 +317,13 @@ def domain(
     return Guest(name, command, says, boots, suite, elements, asking)
 
 
+def wrapped(mode: str, elements: str) -> Guest:
+    """Return a libvirt domain that boots in a mode with examples/qemu-wrapper as its emulator."""
+    name = f"wrapped-{mode}"
+    command = f"wrapped /lab/nested/{name}.xml"
+    return Guest(name, command, GUEST_MODE.format(mode), elements=elements)
+
+
 # Without a mode QEMU goes by the physical processor, until 11.2, which asks the kernel.
 NO_RUN = "error: kvm run failed Invalid argument"
 AS_POWER10 = (GUEST_MODE.format("POWER10"), True)
@@ -406,6 +413,7 @@ HOSTS = [
             booting("POWER10"),
             booting("POWER9", words="--mode power9"),
             mended("POWER10", "sid", HOST_MODEL),
+            wrapped("POWER10", HOST_MODEL),
             NEWER,
             UNADVISED,
             domain("passthrough", NO_RUN, PASSTHROUGH + SMALL_PAGES, asking=AS_POWER10),

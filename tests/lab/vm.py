@@ -124,6 +124,8 @@ def initrd(host: Host, parts: Parts, payload: Payload) -> bytes:
     cpio.add("lab/twin", (host.twin or host.name).encode())
     if host.guests:
         add_guests(cpio, host, parts)
+        wrapper = payload.source / "examples/qemu-wrapper"
+        cpio.add("lab/qemu-wrapper", wrapper.read_bytes())
     else:
         for folder in ("tests/shared", "tests/kernel", "tests/bench"):
             cpio.add_tree(payload.source / folder, f"lab/source/{folder}")
