@@ -546,7 +546,8 @@ HOSTS = [
         "linux-6.1",
         V1,
         "power10",
-        record("power10", "power10", hinted("power10", "POWER10")),
+        # Debian 12's kernel, whose pages are those of later -64k kernels.
+        record("power10", "power10", hinted("power10", "POWER10"), page_size=65536),
         kernel="linux-6.1",
         twin="linux-6.12",
     ),
