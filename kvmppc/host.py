@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from kvmppc.processors import CpuMode, Processor
+from kvmppc.processors import CpuMode, Processor, find_processor
 
 _TREE = "/proc/device-tree"
 # The first processor's block; on a host with a thousand threads the rest is long.
@@ -140,7 +140,13 @@ def _uname_of_files(source: Source) -> tuple[str, str, str]:
         _text(source, "/proc/version").split()[2:3]
     )
     machines = [word for word in words[3:] if word.startswith(_MACHINES)]
-    machine = machines[0] if machines else "ppc64le" if _cpuinfo(source).get("pvr") else "unknown"
+    machine = (
+        machines[0]
+        if machines
+        else "ppc64le"
+        if "pvr" in _cpuinfo(source).get("revision", "")
+        else "unknown"
+    )
     return (
         hostname or " ".join(words[1:2]) or "unknown",
         kernel or " ".join(words[2:3]) or "unknown",
@@ -265,8 +271,6 @@ def _cpuinfo(source: Source) -> dict[str, str]:
         _note(facts, line)
     for line in text[-_TAIL:].splitlines():
         _note(facts, line)
-    if "pvr" in facts.get("revision", ""):
-        facts["pvr"] = facts["revision"]
     return facts
 
 
@@ -327,10 +331,7 @@ def _pvr(revision: str) -> int | None:
 def _processor_named(text: str) -> Processor | None:
     """The processor in a line like "POWER8E (raw), altivec supported"."""
     words = text.replace(",", " ").split()
-    try:
-        return Processor(words[0]) if words else None
-    except ValueError:
-        return None
+    return find_processor(words[0]) if words else None
 
 
 def _mode_named(text: str) -> CpuMode | None:

@@ -52,7 +52,7 @@ class CpuMode(Frozen, str):
     _age: int
 
     def __new__(cls, name: str) -> CpuMode:
-        mode = _MODES.get(name.lower()) if isinstance(name, str) else None
+        mode = find_mode(name)
         if mode is None:
             raise ValueError(f"{name!r} is not a processor mode")
         return mode
@@ -108,10 +108,10 @@ class Processor(Frozen, str):
     mode: CpuMode
 
     def __new__(cls, name: str) -> Processor:
-        key = name.lower().partition("_v")[0] if isinstance(name, str) else ""
-        if key not in _PROCESSORS:
+        processor = find_processor(name)
+        if processor is None:
             raise ValueError(f"{name!r} is not a processor known here")
-        return _PROCESSORS[key]
+        return processor
 
     @classmethod
     def from_pvr(cls, pvr: int) -> Processor | None:
@@ -120,6 +120,16 @@ class Processor(Frozen, str):
 
     def __reduce__(self) -> tuple[object, ...]:
         return Processor, (str(self),)
+
+
+def find_mode(name: str) -> CpuMode | None:
+    """The mode of a name in any spelling in use, None where there is none."""
+    return _MODES.get(name.lower()) if isinstance(name, str) else None
+
+
+def find_processor(name: str) -> Processor | None:
+    """The processor of a name in any spelling in use, None where there is none."""
+    return _PROCESSORS.get(name.lower().partition("_v")[0]) if isinstance(name, str) else None
 
 
 def _read_table() -> None:

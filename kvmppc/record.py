@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from kvmppc.processors import CpuMode, Processor, modes_of, unknown_bits_of
+from kvmppc.processors import CpuMode, find_mode, find_processor, modes_of, unknown_bits_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,18 +91,12 @@ def _read_name(value: object) -> str:
 
 def _read_mode(value: object) -> str:
     name = _read_name(value)
-    try:
-        return CpuMode(name)
-    except ValueError:
-        return name
+    return find_mode(name) or name
 
 
 def _read_processor(value: object) -> str:
     name = _read_name(value)
-    try:
-        return Processor(name)
-    except ValueError:
-        return name
+    return find_processor(name) or name
 
 
 def _read_modes(value: object) -> tuple[str, ...]:

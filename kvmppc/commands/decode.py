@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from kvmppc.commands import UsageError
 from kvmppc.commands.findings import findings
-from kvmppc.processors import CpuMode, Processor, modes_of, own_mode, unknown_bits_of
+from kvmppc.processors import (
+    CpuMode,
+    Processor,
+    find_processor,
+    modes_of,
+    own_mode,
+    unknown_bits_of,
+)
 from kvmppc.streams import answer, say
 
 TYPE_CHECKING = False
@@ -85,10 +92,7 @@ def _meaning_of_number(number: int) -> dict[str, object] | None:
 
 def _meaning_of_name(word: str) -> dict[str, object]:
     """Both that a name is of: "power10" is a processor and a mode, "power8nvl" a processor."""
-    try:
-        processor: Processor | None = Processor(word)
-    except ValueError:
-        processor = None
+    processor = find_processor(word)
     mode = own_mode(processor) or CpuMode(word)
     return {
         "kind": "name",

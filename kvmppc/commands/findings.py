@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from kvmppc.processors import MODES, PROCESSORS
+from kvmppc.processors import find_mode, find_processor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,12 +95,6 @@ def _in_text(line: str) -> Iterator[Finding]:
         if match.re is _IN_TEXT:
             # With a space it is a PVR in two halves, which are hexadecimal.
             yield from _number("0x" + word.replace(" ", "") if " " in word else word)
-        elif name_or_none(word) and word.lower() not in seen:
+        elif (find_processor(word) or find_mode(word)) and word.lower() not in seen:
             seen.add(word.lower())
             yield word
-
-
-def name_or_none(word: str) -> str | None:
-    """The processor or the mode of a name in any spelling, None where it is none."""
-    known: dict[str, str] = {str(name): name for name in (*MODES, *PROCESSORS)}
-    return known.get(word.lower().partition("_v")[0])

@@ -51,8 +51,6 @@ _KNOWS: dict[str, Version | None] = {
     "power11": (9, 2),
     "power12": None,
 }
-# compat_table in target/ppc/compat.c: names as they must be spelt.
-_OLD_MODES = ("power6", "power6+", "power7", "power7+", "power8", "power9")
 
 
 def asks_kernel(version: Version | None, revision: str | None) -> bool:
@@ -74,11 +72,6 @@ def knows(version: Version | None, name: str) -> bool | None:
     if first is None:
         return False if version is None or version < ASKS else None
     return version is None or version >= first
-
-
-def is_mode_name(name: str) -> bool:
-    """Whether ``max-cpu-compat`` takes a name in this spelling, in some version."""
-    return name in _OLD_MODES or _KNOWS.get(name) is not None
 
 
 def read_version(text: str) -> Version | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from kvmppc.guest import libvirt, qemu
 from kvmppc.guest.advice import PAGE_LIMIT, libvirt_elements, modes_text
 from kvmppc.guest.place import Place, page_needed, size_text
-from kvmppc.processors import GRANTABLE, CpuMode, Processor, own_mode
+from kvmppc.processors import GRANTABLE, CpuMode, find_mode, find_processor, own_mode
 from kvmppc.values import Value, fill
 
 TYPE_CHECKING = False
@@ -244,7 +244,7 @@ def _refused_by_libvirt(asks: Asks, host: HostAnswer, place: Place) -> str | Non
                 return refused
             first = _first("libvirt", libvirt.first_that_knows(physical), physical)
             return f"{refused} {first}"
-        named = _mode_or_none(model or "")
+        named = find_mode(model or "")
         if named is not None and named != model:
             return f"libvirt refuses the mode {_short(model)}: it is spelt {str(named)!r}."
     if mode == "custom" and model is not None:
@@ -254,7 +254,7 @@ def _refused_by_libvirt(asks: Asks, host: HostAnswer, place: Place) -> str | Non
 
 def _refused_custom(model: str, asks: Asks, host: HostAnswer, place: Place) -> str | None:
     """Why libvirt refuses a processor by its name."""
-    named, own = _processor_or_none(model), host.own_mode
+    named, own = find_processor(model), host.own_mode
     asked = f"The domain asks for the processor {_short(model)} (custom, which is -cpu)"
     if named is not None and own is not None and named.mode != own:
         return f"{asked}. KVM presents none but the physical one, {host.cpu_physical}."
@@ -283,7 +283,7 @@ def _by_mode(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuM
         compat = asks.cpu_model
     processor = words.cpu if words.cpu is not None else _custom(asks)
     if processor is not None and processor != "host":
-        named = _processor_or_none(processor)
+        named = find_processor(processor)
         asked = f"The guest is given the processor {_short(processor)} (-cpu)"
         if named is None:
             return "unknown", f"{asked}, which is not known here.", None
@@ -314,7 +314,7 @@ def _custom(asks: Asks) -> str | None:
 def _mode(asks: Asks, host: HostAnswer, place: Place, name: str) -> tuple[str, str, CpuMode | None]:
     """A mode by its name: max-cpu-compat."""
     asked = f"The domain asks for the mode {_short(name)}"
-    mode = _mode_or_none(name)
+    mode = find_mode(name)
     if mode is None and host.unknown_bits:
         return "unknown", f"{asked}, which is not known here. {_grants(host)}", None
     if mode is None or mode != name or qemu.knows(place.qemu, mode) is False:
@@ -383,7 +383,7 @@ def _no(asks: Asks, host: HostAnswer, reason: str) -> tuple[str, str, CpuMode | 
 def _named(asks: Asks, host: HostAnswer) -> CpuMode | None:
     """The mode that a domain means, if the host grants it."""
     name = asks.words.property("max-cpu-compat") or asks.cpu_model or ""
-    named = _processor_or_none(name)
+    named = find_processor(name)
     return named.mode if named is not None and named.mode in host.modes else None
 
 
@@ -438,20 +438,6 @@ def _first(program: str, version: tuple[int, int] | None, processor: str) -> str
     if version is None:
         return f"{program} does not know the processor {processor}, as far as is known here."
     return f"Only {program} from {qemu.version_text(version)} on knows the processor {processor}."
-
-
-def _mode_or_none(name: str) -> CpuMode | None:
-    try:
-        return CpuMode(name)
-    except ValueError:
-        return None
-
-
-def _processor_or_none(name: str) -> Processor | None:
-    try:
-        return Processor(name)
-    except ValueError:
-        return None
 
 
 def _short(text: str | None) -> str:
