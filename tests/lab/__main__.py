@@ -46,12 +46,13 @@ def check_all(lab: Lab, hosts: list[Host], others: list[str]) -> int:
         except BaseException:
             lab.stop.set()
             raise
-    passed = [result.result() for result in results]
+    passed = {host.name: result.result() for host, result in zip(hosts, results)}
     for name in others:
         module = OTHERS[name]
-        passed.append(lab.check(name, functools.partial(module.problems, lab), module.MACHINES))
-    failed = passed.count(False)
-    print(f"{len(passed) - failed} passed, {failed} failed", flush=True)
+        passed[name] = lab.check(name, functools.partial(module.problems, lab), module.MACHINES)
+    failed = [name for name, right in passed.items() if not right]
+    names = f": {', '.join(failed)}" if failed else ""
+    print(f"{len(passed) - len(failed)} passed, {len(failed)} failed{names}", flush=True)
     return 1 if failed else 0
 
 

@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -95,9 +96,10 @@ def problems(lab: Lab) -> list[str]:
     control = prepare(lab.folder / NAME, lab.payload.package)
     key = control.key.with_suffix(".pub").read_text()
     ports = dict(zip([host.name for host in MEMBERS], free_ports(len(MEMBERS))))
+    stop = threading.Event()  # not the lab's, which goes on after the fleet
     with ThreadPoolExecutor(len(MEMBERS)) as pool:
         machines = [
-            pool.submit(lab.boot, machine, Door(key, port))
+            pool.submit(lab.boot, machine, Door(key, port), stop)
             for machine, port in zip(MACHINES, ports.values())
         ]
         try:
@@ -109,7 +111,7 @@ def problems(lab: Lab) -> list[str]:
             for machine in machines:
                 machine.result()
         finally:
-            lab.stop.set()  # where they are still running, nobody needs them any more
+            stop.set()  # where they are still running, nobody needs them any more
     if play.returncode:
         shown = [f"    {line}" for line in play.stdout.splitlines()[-LAST_LINES:]]
         return [f"  the playbook ended with {play.returncode}", *shown]

@@ -76,12 +76,14 @@ class Lab:
                 programs={suite: self.images.program_disk(suite) for suite in host.suites},
             )
 
-    def boot(self, host: Host, door: Door | None = None) -> dict[str, Step]:
-        """Boot one host and return its steps."""
+    def boot(
+        self, host: Host, door: Door | None = None, stop: threading.Event | None = None
+    ) -> dict[str, Step]:
+        """Boot one host and return its steps; `stop` ends it, by default the lab's own."""
         parts = self.prepared(host)
         payload = replace(self.payload, package=self.package(host), door=door)
         say(f"{host.name}: booting, to install {payload.package.name}")
-        result = run(host, parts, payload, self.console(host), self.limit, self.stop)
+        result = run(host, parts, payload, self.console(host), self.limit, stop or self.stop)
         for name, data in result.wheels.items():
             wheel = self.folder / host.name / name
             wheel.parent.mkdir()
@@ -120,6 +122,7 @@ class Lab:
         try:
             wrong = judge()
         except StoppedError:
+            say(f"{name}: stopped")
             return False
         except FAILURES as error:
             wrong = [str(error)]
