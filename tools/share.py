@@ -29,6 +29,8 @@ MADE = "Made by tools/share.py from the commands' parsers."
 PARSERS = {
     name: parser_of(name, importlib.import_module(f"kvmppc.commands.{name}")) for name in SUMMARIES
 }
+HELP = "show the help of a command"
+VERSION = "show the version"
 FILES = {"DIR", "FILE", "FOLDER", "PATH", "DOMAIN.xml", "RECORD"}
 NAMES = {
     "MODE": [str(mode) for mode in GRANTABLE],
@@ -151,7 +153,9 @@ def zsh() -> str:
     """The completion for zsh."""
     commands = "\n".join(f"  {quoted(f'{name}:{text}')}" for name, text in SUMMARIES.items())
     cases = "".join(
-        f"{name})\n  _arguments \\\n    " + " \\\n    ".join(zsh_words(parser)) + "\n  ;;\n"
+        f"{name})\n  _arguments $version \\\n    "
+        + " \\\n    ".join(zsh_words(parser))
+        + "\n  ;;\n"
         for name, parser in PARSERS.items()
     )
     return f"""\
@@ -160,13 +164,17 @@ def zsh() -> str:
 local -a commands
 commands=(
 {commands}
-  'help:show the help of a command'
 )
-if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then
-  _describe command commands
-  return
-fi
 local command=probe
+local -a version
+if (( CURRENT == 2 )); then
+  if [[ $words[2] != -* ]]; then
+    commands+=({quoted(f"help:{HELP}")})
+    _describe command commands
+    return
+  fi
+  version=({quoted(f"--version[{VERSION}]")})
+fi
 if [[ $words[2] != -* ]]; then
   command=$words[2]
   shift words
@@ -187,12 +195,14 @@ def fish() -> str:
     """The completion for fish."""
     others = " ".join([*SUMMARIES, "help"])
     lines = [f"# fish completion for kvmppc. {MADE}", "complete -c kvmppc -f"]
-    for name, text in {**SUMMARIES, "help": "show the help of a command"}.items():
+    for name, text in {**SUMMARIES, "help": HELP}.items():
         begin = f"complete -c kvmppc -n 'not __fish_seen_subcommand_from {others}'"
         lines.append(f"{begin} -a {name} -d {quoted(text)}")
-    lines.append(
-        f"complete -c kvmppc -n '__fish_seen_subcommand_from help' -a '{' '.join(SUMMARIES)}'"
-    )
+    lines += [
+        "complete -c kvmppc -n 'test (count (commandline -opc)) -eq 1' -l version -d "
+        + quoted(VERSION),
+        f"complete -c kvmppc -n '__fish_seen_subcommand_from help' -a '{' '.join(SUMMARIES)}'",
+    ]
     for name, parser in PARSERS.items():
         condition = f"__fish_seen_subcommand_from {name}"
         if name == "probe":

@@ -64,7 +64,9 @@ def choices(command, option):
 TYPED = {
     "kvmppc ": {*SUMMARIES, "help"},
     "kvmppc pro": {"probe"},
+    "kvmppc help ": set(SUMMARIES),
     "kvmppc help che": {"check"},
+    "kvmppc --ver": {"--version"},
     "kvmppc --js": {"--json"},
     "kvmppc probe --exit": {"--exit-zero"},
     "kvmppc probe --format ": choices(probe, "--format"),
@@ -102,12 +104,22 @@ def test_bash_lists_what_may_follow(line, folder):
     assert set(done.stdout.splitlines()) == expected
 
 
-def typed_into_bash(line, folder):
-    """What an interactive bash has on its line after a tab, when Enter has it echoed."""
-    source = SHARE / "bash-completion/completions/kvmppc"
+# How an interactive shell of each kind is started, and how it is given the completion.
+SHELLS = {
+    "bash": (["--norc", "--noprofile", "-i"], f"source {SHARE}/bash-completion/completions/kvmppc"),
+    "zsh": (
+        ["-f", "-i"],
+        f"fpath=({SHARE}/zsh/site-functions $fpath); autoload -U compinit; compinit -u -D",
+    ),
+}
+
+
+def typed_into(shell, lines, folder, setup=""):
+    """The words that a shell on a terminal has on each line after Tab and Enter."""
+    options, source = SHELLS[shell]
     ours, theirs = os.openpty()
     process = subprocess.Popen(
-        ["bash", "--norc", "--noprofile", "-i"],
+        [shell, *options],
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=theirs,
@@ -117,27 +129,37 @@ def typed_into_bash(line, folder):
     )
     os.close(theirs)
     # The command itself is a function here, which shows its words.
-    setup = f"source {source}; kvmppc() {{ printf '<%s>' \"$@\"; }}\n"
-    os.write(ours, f"{setup}{line}\t\nexit\n".encode())
+    typed = [source, "kvmppc() { printf '<%s>' \"$@\"; echo; }", setup]
+    typed += [f"{line}\t" for line in lines]
+    os.write(ours, "\n".join([*typed, "exit", ""]).encode())
     out, _ = process.communicate(timeout=60)
     os.close(ours)
-    return re.findall(r"<([^>]*)>", out.decode())
+    return [re.findall(r"<([^>]*)>", line) for line in out.decode().splitlines()]
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("kvmppc adv", ["advise"]),
-        (
-            "kvmppc probe --simulate power11-as-power1",
-            ["probe", "--simulate", "power11-as-power10"],
-        ),
-        ("kvmppc probe --format=me", ["probe", "--format=metrics"]),
-        ("kvmppc check dom", ["check", "domain one.xml"]),
-    ],
-)
-def test_a_real_bash_completes_at_a_tab(line, words, folder):
-    assert typed_into_bash(line, folder) == words
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_real_shell_completes_at_a_tab(shell, folder):
+    completed = {
+        "kvmppc adv": ["advise"],
+        "kvmppc probe --simulate power11-as-power1": ["probe", "--simulate", "power11-as-power10"],
+        "kvmppc probe --format=me": ["probe", "--format=metrics"],
+        "kvmppc check dom": ["check", "domain one.xml"],
+    }
+    assert typed_into(shell, completed, folder) == list(completed.values())
+
+
+# Has Tab put in all that may follow, where it otherwise puts in what they have in common.
+ALL = """\
+all() { _main_complete; compstate[insert]=all; }
+zle -C all complete-word all; bindkey '^I' all"""
+
+
+def test_zsh_lists_what_may_follow(folder):
+    listed = {}
+    for line, words in zip(TYPED, typed_into("zsh", TYPED, folder, ALL)):
+        before = len(line.rsplit(" ", 1)[0].split()) - 1
+        listed[line] = set(words[before:])
+    assert listed == TYPED
 
 
 @pytest.mark.parametrize("line", TYPED)
@@ -146,15 +168,4 @@ def test_fish_lists_what_may_follow(line, folder):
     script = f"source {source}; complete -C {line!r}"
     done = run("fish", "--no-config", "-c", script, cwd=folder, env={**os.environ, "HOME": "/tmp"})
     listed = {each.split("\t")[0] for each in done.stdout.splitlines()}
-    assert done.stderr == ""
-    assert TYPED[line] <= listed
-    if not line.endswith(" "):
-        assert listed == TYPED[line]
-
-
-def test_zsh_reads_its_completion():
-    source = str(SHARE / "zsh/site-functions/_kvmppc")
-    assert run("zsh", "-n", source).stderr == ""
-    script = "autoload -U compinit; compinit -u -D; print $_comps[kvmppc]"
-    done = run("zsh", "-fc", f"fpath=({SHARE}/zsh/site-functions $fpath); {script}")
-    assert (done.stdout, done.stderr) == ("_kvmppc\n", "")
+    assert (listed, done.stderr) == (TYPED[line], "")

@@ -11,6 +11,7 @@ complete -c kvmppc -n 'not __fish_seen_subcommand_from probe advise check explai
 complete -c kvmppc -n 'not __fish_seen_subcommand_from probe advise check explain decode doctor baseline plan bench hosts help' -a bench -d 'measure how long asking takes, in C and through Python'
 complete -c kvmppc -n 'not __fish_seen_subcommand_from probe advise check explain decode doctor baseline plan bench hosts help' -a hosts -d 'list the simulated hosts'
 complete -c kvmppc -n 'not __fish_seen_subcommand_from probe advise check explain decode doctor baseline plan bench hosts help' -a help -d 'show the help of a command'
+complete -c kvmppc -n 'test (count (commandline -opc)) -eq 1' -l version -d 'show the version'
 complete -c kvmppc -n '__fish_seen_subcommand_from help' -a 'probe advise check explain decode doctor baseline plan bench hosts'
 complete -c kvmppc -n 'not __fish_seen_subcommand_from advise check explain decode doctor baseline plan bench hosts help' -s h -l help -d 'show this help message and exit'
 complete -c kvmppc -n 'not __fish_seen_subcommand_from advise check explain decode doctor baseline plan bench hosts help' -l format -x -a 'text json shell metrics nfd' -d 'json: the record in one line; shell: assignments to eval; metrics: for Prometheus; nfd: for node-feature-discovery; default: text'
