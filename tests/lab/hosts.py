@@ -40,7 +40,7 @@ HEADERS = {"own": (NEW, "7.3"), "fallback": (("trixie", "bookworm-backports"), "
 # The first QEMU that asks the kernel: the release candidates of 11.2 call themselves so.
 ASKING = (11, 1, 90)
 # Mitigations that the emulation of a host does not have: on bare metal all QEMUs want them, on a
-# nested host those before 10.0. Firmware has them, unless it is old.
+# nested host QEMU 7.2 does. Firmware has them, unless it is old.
 LACKING = "-machine cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken"
 
 
