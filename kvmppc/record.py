@@ -96,7 +96,9 @@ def _read_mode(value: object) -> str:
 
 def _read_processor(value: object) -> str:
     name = _read_name(value)
-    return find_processor(name) or name
+    processor = find_processor(name)
+    # A record has a processor's plain name. QEMU's "power10_v2.0" is not one.
+    return name if processor != name else processor
 
 
 def _read_modes(value: object) -> tuple[str, ...]:

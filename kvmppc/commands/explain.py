@@ -47,9 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
     words = [word for word in arguments.words if word != "-"]
     if not words and arguments.report == "-":
         raise UsageError("the log and the record cannot both come from standard input")
-    report = asking.ask_or_read(arguments)
+    report = _report(arguments)
+    place = None if report is None else Placing(arguments, report).place(programs=False)
     lines = iter([" ".join(words)]) if words else _log()
-    found = explain(lines, report, Placing(arguments, report).place(programs=False))
+    found = explain(lines, report, place)
     if arguments.json:
         answer(_json(report, found))
     elif found:
@@ -57,6 +58,16 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         tell("no message in it is known here. kvmppc doctor goes through the steps of this host.")
     return 0 if found else 3
+
+
+def _report(arguments: argparse.Namespace) -> HostReport | None:
+    """The host's report; None if this installation cannot ask, which a message does not need."""
+    try:
+        return asking.ask_or_read(arguments)
+    except ImportError:
+        if arguments.simulate is not None or arguments.device != asking.DEVICE:
+            raise
+        return None
 
 
 def _log() -> Iterator[str]:
@@ -75,8 +86,9 @@ def _text(one: Explanation) -> str:
     return "".join(f"{name:<5}  {printable(text)}\n" for name, text in parts)
 
 
-def _json(report: HostReport, found: list[Explanation]) -> str:
+def _json(report: HostReport | None, found: list[Explanation]) -> str:
     import json
 
-    head = {"schema": 1, "hostname": report.hostname, "simulated": report.simulated}
+    host = (None, None) if report is None else (report.hostname, report.simulated)
+    head = {"schema": 1, **dict(zip(("hostname", "simulated"), host))}
     return json.dumps({**head, "explained": [one.to_dict() for one in found]}) + "\n"

@@ -276,6 +276,7 @@ def _fix(
         if verdict.answer != "yes" or verdict.gets != mode:
             # What cannot be told of a guest is no reason against a mode for the others.
             why = f"On {column.names[0]}, in {mode} mode: {verdict.reason}"
-            return (), " ".join((why, *verdict.also)), verdict.answer != "unknown"
+            also = (f"Also: {text}" for text in verdict.also)
+            return (), " ".join((why, *also)), verdict.answer != "unknown"
     everywhere = Place(None, None, host_model, page_size)
     return elements(mode, guest.domain.asks, answers[0], everywhere), "", False

@@ -1,1 +1,1 @@
-"""One guest on one host: what QEMU and libvirt do there, and what to write so that it starts."""
+"""One guest on one host: what QEMU and libvirt do there, and how to configure it to start."""

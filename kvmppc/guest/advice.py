@@ -1,4 +1,4 @@
-"""What to do with a report: which mode to give a guest, in the words of QEMU and of libvirt."""
+"""From a report to a configuration: the mode for a guest, as options for QEMU and libvirt."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class AdviceError(Exception):
 
 
 class NoAnswerError(AdviceError):
-    """The host did not tell what it grants, or only a hint is known and hints are not wanted."""
+    """The host gave no answer, or only a hint, and hints are not accepted."""
 
 
 class NotGrantedError(AdviceError):
-    """The host told what it grants, and it is not this.
+    """The host answered, and does not grant this mode.
 
     Attributes:
-        wanted: the mode that was asked for, None for any.
+        wanted: the mode that was requested, None for any.
         granted: the modes that the host grants, oldest first.
     """
 
@@ -43,18 +43,18 @@ class NotGrantedError(AdviceError):
 def choose_mode(
     report: HostReport, wanted: CpuMode | str | None = None, *, accept_hint: bool = False
 ) -> CpuMode:
-    """Chooses the mode for a guest: the newest that the host grants, or the one that is wanted.
+    """Returns the mode for a guest: the newest that the host grants, or the ``wanted`` one.
 
-    A hint (the mode that the host itself runs in, where its kernel cannot be asked) is
-    taken for a grant only with ``accept_hint``.
+    A hint (the mode that the host itself runs in, where its kernel cannot be asked) counts
+    as a grant only with ``accept_hint``.
 
         >>> choose_mode(kvmppc.probe())
         <CpuMode("power10"): 'power10'>
 
     Raises:
-        NoAnswerError: the host did not tell, or gave a hint only.
-        NotGrantedError: it told, and does not grant the mode, or grants none that is known.
-        ValueError: ``wanted`` is no mode's name.
+        NoAnswerError: the host gave no answer, or only a hint.
+        NotGrantedError: it answered, and does not grant the mode, or grants no known mode.
+        ValueError: ``wanted`` is not the name of a mode.
     """
     mode = None if wanted is None else CpuMode(wanted)
     _require_answer(report, accept_hint)
@@ -64,12 +64,9 @@ def choose_mode(
     if mode is None and granted:
         mode = granted[-1]
     if mode is None or mode not in granted:
-        what = "any mode known here" if mode is None else str(mode)
-        raise NotGrantedError(
-            f"{report.hostname} does not grant {what}; it grants {granted_text(report)}.",
-            mode,
-            granted,
-        )
+        refused = "" if mode is None else f" does not grant {mode}; it"
+        said = f"{report.hostname}{refused} grants {granted_text(report)}."
+        raise NotGrantedError(said, mode, granted)
     return mode
 
 
@@ -79,38 +76,38 @@ def _require_answer(report: HostReport, accept_hint: bool) -> None:
         return
     remedy = f" {report.remedy}" if report.remedy else ""
     if report.status == "hint":
-        remedy = " Accept the hint to be advised all the same."
+        remedy = " To use the hint, accept it (accept_hint; on the command line --accept-hint)."
     raise NoAnswerError(f"{report.status}: {report.reason}{remedy}")
 
 
 def granted_text(report: HostReport) -> str:
-    """The modes of a report in a sentence, a hint marked."""
+    """The modes of a report, for a sentence; a hint is marked as one."""
     if report.hint is not None:
         return f"{report.hint} (a hint)"
     return modes_text(report.modes, report.unknown_bits or 0)
 
 
 def modes_text(modes: tuple[str, ...], unknown_bits: int) -> str:
-    """Modes in a sentence: "power9, power10", with the bits of unknown ones as they are."""
-    names = ", ".join(map(str, modes)) or "none that is known here"
+    """Modes for a sentence, such as "power9, power10"; bits without a known mode come last."""
+    names = ", ".join(map(str, modes)) or "no known mode"
     if unknown_bits:
-        names += f", and {unknown_bits:#x}, bits of no mode known here"
+        names += f", and the unknown bits {unknown_bits:#x}"
     return names
 
 
 QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
-"""The namespace of libvirt's <qemu:commandline>."""
+"""The XML namespace of libvirt's <qemu:commandline>."""
 
 PAGE_LIMIT = "cap-hpt-max-page-size"
-"""The property of QEMU's pseries machines for the largest page that a guest may use."""
+"""QEMU's property of pseries machines that limits the page size of a guest."""
 
 
 def machine_property(mode: CpuMode, place: Place | None = None) -> str:
-    """The properties of QEMU's pseries machine for this mode, for tools that take them alone.
+    """The properties of QEMU's pseries machine for this mode, for tools that add ``-machine``.
 
-    With a place whose pages are smaller than 64 KiB, also the limit that makes guests start
-    there. Source: the properties ``max-cpu-compat`` and ``cap-hpt-max-page-size`` of QEMU's
-    pseries machines.
+    Where the place has pages smaller than 64 KiB, they include the limit without which guests
+    do not start there. Source: ``max-cpu-compat`` and ``cap-hpt-max-page-size`` in QEMU's
+    hw/ppc/spapr.c and spapr_caps.c.
     """
     limit = _limit(place)
     pages = "" if limit is None else f",{PAGE_LIMIT}={limit >> 10}k"
@@ -118,15 +115,15 @@ def machine_property(mode: CpuMode, place: Place | None = None) -> str:
 
 
 def qemu_option(mode: CpuMode, place: Place | None = None) -> str:
-    """The option for QEMU's command line that gives a guest this mode, at a place."""
+    """The option for QEMU's command line that gives a guest this mode on a host."""
     return f"-machine pseries,{machine_property(mode, place)}"
 
 
 def libvirt_cpu(mode: CpuMode, host_model: bool = True) -> str:
-    """The ``<cpu>`` for a libvirt domain in this mode; see :func:`libvirt_elements` for all.
+    """The ``<cpu>`` of a libvirt domain in this mode; :func:`libvirt_elements` has the rest.
 
-    libvirt turns the model into ``max-cpu-compat``. ``check='none'``, because libvirt's own
-    check compares with the physical processor, which need not be one that it knows.
+    libvirt passes the model on as ``max-cpu-compat``. ``check='none'``, because libvirt's own
+    check compares with the physical processor, which it may not know.
     """
     if host_model:
         return f"<cpu mode='host-model' check='none'><model>{mode}</model></cpu>"
@@ -136,10 +133,11 @@ def libvirt_cpu(mode: CpuMode, host_model: bool = True) -> str:
 def libvirt_elements(
     mode: CpuMode, place: Place | None = None, processor: str | None = None
 ) -> tuple[str, ...]:
-    """The elements for a libvirt domain in this mode, at a place and on a host's processor.
+    """The elements of a libvirt domain in this mode, for a host's processor, pages and libvirt.
 
-    ``host-model`` with a model, or where libvirt has no host model for the processor,
-    ``host-passthrough`` and the mode in ``<qemu:commandline>``; and with small pages the limit.
+    The mode is the model of ``host-model``. Where libvirt has no host model for the processor,
+    it is in ``<qemu:commandline>``, with ``host-passthrough``. Where the host's pages are smaller
+    than 64 KiB, the page limit is included.
     """
     host_model = place is None or place.has_host_model(processor)
     limit = _limit(place)
@@ -154,7 +152,7 @@ def libvirt_elements(
 def virt_install_options(
     mode: CpuMode, place: Place | None = None, processor: str | None = None
 ) -> str:
-    """The options for virt-install that give the guest it makes this mode."""
+    """The options for virt-install that give the new guest this mode."""
     limit = _limit(place)
     if place is None or place.has_host_model(processor):
         cpu = f"--cpu mode=host-model,model={mode},check=none"
@@ -168,18 +166,18 @@ def virt_install_options(
 
 
 def page_element(size: int) -> str:
-    """libvirt's element in ``<features><hpt>`` for the largest page of a guest, in bytes."""
+    """libvirt's element in ``<features><hpt>`` for the page limit of a guest, in bytes."""
     return f"<maxpagesize unit='KiB'>{size >> 10}</maxpagesize>"
 
 
 def qemu_commandline(words: Sequence[str]) -> str:
-    """libvirt's element for words of QEMU's own."""
+    """libvirt's element for arguments of QEMU's command line."""
     arguments = "".join(f"<qemu:arg value='{word}'/>" for word in words)
     return f"<qemu:commandline xmlns:qemu='{QEMU_NAMESPACE}'>{arguments}</qemu:commandline>"
 
 
 def _limit(place: Place | None) -> int | None:
-    # Not at the top: only what is asked of a place needs the module.
+    # Not at the top: advice without a place does not need the module.
     from kvmppc.guest.place import page_needed
 
     return None if place is None else page_needed(place.page_size)

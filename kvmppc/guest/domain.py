@@ -1,8 +1,8 @@
-"""A libvirt domain: what its XML asks for, and the XML with another mode.
+"""A libvirt domain: what its XML asks for, and the same XML with another mode.
 
-The XML may come from anybody. It is read by expat, without document types (and so without
-entities or anything external), up to a size and a depth; and it is edited as bytes, so that
-what does not say the mode stays as it was written.
+The XML may come from anybody. expat reads it, up to a size and a depth, and without document
+types (so without entities or anything external). It is edited as bytes, so that everything that
+does not set the mode stays as it was.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     _Edit = tuple[int, int, bytes]
 
 SIZE_LIMIT = 4 << 20
-"""Bytes: the longest text that libvirt itself takes (REMOTE_STRING_MAX in remote_protocol.x)."""
+"""Bytes: libvirt's own limit. Source: REMOTE_STRING_MAX in its src/remote/remote_protocol.x."""
 
 DEPTH_LIMIT = 256
-"""Elements inside each other: the limit of libxml2, by which libvirt reads (xmlParserMaxDepth)."""
+"""Nested elements: the limit of libvirt's parser. Source: xmlParserMaxDepth of libxml2."""
 
-# What is read of a domain. Of several with the same path the first counts, as for libvirt.
+# The elements that are read. If several have one path, the first counts, as in libvirt.
 _DOMAIN = ("domain",)
 _TITLE = ("domain", "name")
 _OS = ("domain", "os")
@@ -77,15 +77,16 @@ _WANTED = {
 }
 _DEEPEST = 4
 
-# What there may be any number of, inside what is read.
+# The elements inside these that may come any number of times.
 _ARGUMENT = ("domain", "qemu:commandline", "qemu:arg")
 _FEATURE = ("domain", "cpu", "feature")
 _GRAPHICS = ("domain", "devices", "graphics")
 
-# Units of memory, as libvirt has them (virScaleInteger); a small "b" is a thousand's.
+# Binary units of memory, as powers of 2. Source: virScaleInteger() in libvirt. Decimal ones ("KB")
+# are left out.
 _UNITS = {"b": 0, "bytes": 0, "k": 10, "kib": 10, "m": 20, "mib": 20, "g": 30, "gib": 30}
 
-# A start tag, and an attribute in it, of XML that expat has found to be well-formed.
+# A start tag, its name, and an attribute, of XML that expat has found to be well-formed.
 _TAG = re.compile(rb"""<[^'">]*(?:'[^']*'[^'">]*|"[^"]*"[^'">]*)*>""")
 _NAME = re.compile(rb"<[^\s/>]+")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
@@ -96,24 +97,26 @@ class DomainError(ValueError):
 
 
 class Asks(Value):
-    """What a domain asks for, as far as it matters to its processor. Immutable and hashable.
+    """What a domain asks for, as far as its processor is concerned. Immutable and hashable.
+
+    None stands for an element or attribute that the domain does not have.
 
     Attributes:
-        type: of the domain: "kvm", "qemu" (emulated), or another hypervisor's name.
-        arch: "ppc64le"; None where it is left to libvirt, which takes the host's.
-        machine: "pseries-9.2"; None where it is left to libvirt, which takes pseries.
-        emulator: the path of the QEMU; None where it is left to libvirt.
-        cpu_mode: of ``<cpu>``: "host-model", "host-passthrough", "maximum", "custom" (which is
-            what none means); None where the domain names no processor at all.
-        cpu_model: the text of ``<model>``, None where there is none.
-        cpu_vendor: the text of ``<vendor>``, None where there is none.
-        cpu_check: the attribute ``check`` of ``<cpu>``, None for none.
-        migratable: the attribute of that name, None for none.
-        cpu_features: the names of the ``<feature>`` elements in it.
-        htm, nested_hv: the state of these ``<features>``, "on" or "off"; None for neither.
-        page_limit: ``<hpt><maxpagesize>`` in bytes; None where there is none.
+        type: the domain's: "kvm", "qemu" (emulated), or another hypervisor's name.
+        arch: "ppc64le"; by default libvirt uses the host's.
+        machine: "pseries-9.2"; by default libvirt uses pseries.
+        emulator: the path of QEMU; by default libvirt finds it.
+        cpu_mode: ``<cpu mode>``: "host-model", "host-passthrough", "maximum" or "custom" (the
+            default); None where the domain names no processor.
+        cpu_model: the text of ``<model>``.
+        cpu_vendor: the text of ``<vendor>``.
+        cpu_check: the attribute ``check`` of ``<cpu>``.
+        migratable: the attribute ``migratable`` of ``<cpu>``.
+        cpu_features: the names of the ``<feature>`` elements of ``<cpu>``.
+        htm, nested_hv: the states of these ``<features>``, "on" or "off".
+        page_limit: ``<hpt><maxpagesize>`` in bytes.
         huge_pages: whether the guest's memory is in huge pages.
-        words: what ``<qemu:commandline>`` says of processor and machine.
+        words: what ``<qemu:commandline>`` sets for processor and machine.
     """
 
     __slots__ = (
@@ -152,20 +155,18 @@ class Asks(Value):
 
 
 class Domain(Frozen):
-    """A libvirt domain's XML, and what it asks for.
-
-    Immutable; equal to another of the same bytes.
+    """A libvirt domain's XML, and what it asks for. Immutable; equal if the bytes are equal.
 
     Attributes:
         data: the XML, as it was given.
-        name: the guest's; "" where there is none.
-        asks: what it asks for.
+        name: the name of the guest; "" where the XML has none.
+        asks: what the domain asks for.
         lacks_password: whether it has a graphical console (VNC, SPICE) without a password, as
-            in a dump that was made without --security-info.
+            in a dump made without --security-info.
 
     Raises:
-        DomainError: it is not XML, not a domain, has a document type, is encoded as UTF-16, or
-            is over SIZE_LIMIT or DEPTH_LIMIT.
+        DomainError: this is not XML, is not a domain, has a document type, has null bytes (as
+            UTF-16 has), or exceeds SIZE_LIMIT or DEPTH_LIMIT.
     """
 
     __slots__ = ("_elements", "asks", "data", "lacks_password", "name")
@@ -191,11 +192,12 @@ class Domain(Frozen):
     def with_mode(
         self, mode: CpuMode, *, host_model: bool = True, page_size: int | None = None
     ) -> bytes:
-        """The XML with the mode in it, in the form that a libvirt with or without host model takes.
+        """Returns the XML with the mode in it.
 
-        ``page_size``, in bytes, is the host's: guests are held to it where it is less than
-        they may use. ``<htm>`` and ``<nested-hv>`` are switched off where they are on. Only what
-        says these things is written anew; every other byte is as it was.
+        ``host_model`` is whether libvirt has a host model on the host. ``page_size`` is the
+        host's, in bytes; a page limit is added where guests need one. ``<htm>`` and
+        ``<nested-hv>`` are turned off. All bytes that have nothing to do with these stay as they
+        are.
         """
         elements, words = self._elements, self.asks.words
         property_ = _property(words, mode, host_model, page_size)
@@ -231,11 +233,11 @@ class Domain(Frozen):
 
 
 def _asks(reader: _Reader) -> Asks:
-    """What a domain asks for, by the elements that were found. Raises DomainError."""
+    """What a domain asks for, from the elements that were found. Raises DomainError."""
     elements = reader.found
     kind = elements[_DOMAIN].attributes.get("type")
     if not kind or _TYPE not in elements:
-        raise DomainError("it has no type, or no <os> with a <type>: libvirt needs both")
+        raise DomainError("it has no type, or no <os> with a <type>; libvirt requires both")
     os_type = elements[_TYPE].attributes
     cpu = elements[_CPU].attributes if _CPU in elements else {}
     model = elements[_MODEL].text() if _MODEL in elements else ""
@@ -246,7 +248,7 @@ def _asks(reader: _Reader) -> Asks:
         arch=os_type.get("arch"),
         machine=os_type.get("machine"),
         emulator=elements[_EMULATOR].text() or None if _EMULATOR in elements else None,
-        # Without a model, custom says nothing of the processor (a topology, say).
+        # Without a model, custom does not set the processor (a topology, for example).
         cpu_mode=None if mode == "custom" and not model else mode,
         cpu_model=model or None,
         cpu_vendor=elements[_VENDOR].text() or None if _VENDOR in elements else None,
@@ -266,17 +268,17 @@ def _state(elements: Mapping[Path, _Element], path: Path) -> str | None:
 
 
 def _size(element: _Element) -> int | None:
-    """A size in bytes; what has no number or a unit that is not known is none."""
+    """A size in bytes; None where the number or the unit is not valid."""
     shift = _UNITS.get(element.attributes.get("unit", "KiB").lower())
     text = element.text().strip()
     return int(text) << shift if shift is not None and re.fullmatch(r"[0-9]{1,15}", text) else None
 
 
 class _Element:
-    """One element: what it says, and the offsets of its bytes.
+    """One element: its attributes and text, and the offsets of its bytes.
 
-    ``start`` to ``inner`` is the start tag, ``inner`` to ``end`` the content, ``end`` to
-    ``after`` the end tag; where the start tag closes the element, the last three are the same.
+    ``start`` to ``inner`` is the start tag, ``inner`` to ``end`` the content, and ``end`` to
+    ``after`` the end tag. In an empty-element tag (``<a/>``) the last three are equal.
     """
 
     __slots__ = ("after", "attributes", "closed", "end", "inner", "start", "texts")
@@ -286,7 +288,7 @@ class _Element:
         self.closed = tag.endswith(b"/>")
         self.start = start
         self.inner = self.end = self.after = start + len(tag)
-        # Collected, and joined once: text can come in a million pieces.
+        # Joined once at the end: text can come in a million pieces.
         self.texts: list[str] = []
 
     def text(self) -> str:
@@ -294,10 +296,10 @@ class _Element:
 
 
 class _Reader:
-    """Notes the elements that are wanted while expat reads.
+    """Collects the wanted elements while expat parses.
 
-    Namespaces are told apart here: expat would put the whole URI before each name, which for a
-    long URI takes the square of the length in time.
+    Namespaces are resolved here. expat would put the whole URI before each name, which takes
+    quadratic time for a long URI.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -308,7 +310,7 @@ class _Reader:
         self.lacks_password = False
         self.names: list[str] = []
         self.open: list[_Element | None] = []
-        # For each prefix what it stands for, the innermost last; and each element's own prefixes.
+        # The meanings of each prefix, innermost last; and the prefixes that each element declares.
         self.bound: dict[str, list[str]] = {"": [""], "xml": ["other:"]}
         self.declared: list[list[str]] = []
         self.parser = expat.ParserCreate()
@@ -319,11 +321,11 @@ class _Reader:
         self.parser.CharacterDataHandler = self.text
 
     def read(self) -> None:
-        """Reads it all. Raises DomainError."""
+        """Parses all of the XML. Raises DomainError."""
         if len(self.data) > SIZE_LIMIT:
-            raise DomainError(f"it is longer than the {SIZE_LIMIT} bytes that libvirt takes")
+            raise DomainError(f"it is longer than {SIZE_LIMIT} bytes, the limit of libvirt")
         if b"\0" in self.data:
-            raise DomainError("it has null bytes, as UTF-16 has: libvirt takes UTF-8")
+            raise DomainError("it has null bytes (UTF-16?); convert it to UTF-8")
         try:
             self.parser.Parse(self.data, True)
         except expat.ExpatError as error:
@@ -331,20 +333,20 @@ class _Reader:
         except DomainError:
             raise
         except (LookupError, ValueError) as error:
-            raise DomainError(f"its encoding is not known: {error}") from None
+            raise DomainError(f"its encoding is not supported: {error}") from None
 
     def doctype(self, *_: object) -> None:
-        raise DomainError("it has a document type (<!DOCTYPE>), which no domain needs")
+        raise DomainError("it has a document type; remove <!DOCTYPE>")
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self.declare(attributes)
         self.names.append(self.known_name(name))
         depth = len(self.names)
         if depth > DEPTH_LIMIT:
-            raise DomainError(f"its elements are more than {DEPTH_LIMIT} deep")
+            raise DomainError(f"its elements are nested more than {DEPTH_LIMIT} deep")
         path = tuple(self.names) if depth <= _DEEPEST else ()
         if depth == 1 and path != _DOMAIN:
-            raise DomainError(f"its root is {name[:60]!a}, not libvirt's domain")
+            raise DomainError(f"its root element is {name[:60]!a}, not libvirt's <domain>")
         inside = depth == 1 or self.open[-1] is not None
         if inside:
             self.collect(path, attributes)
@@ -352,7 +354,7 @@ class _Reader:
         self.open.append(self.note(path, attributes) if wanted else None)
 
     def declare(self, attributes: Mapping[str, str]) -> None:
-        """Notes the prefixes that an element declares."""
+        """Collects the prefixes that an element declares."""
         prefixes: list[str] = []
         for attribute, value in attributes.items():
             before, colon, prefix = attribute.partition(":")
@@ -365,7 +367,7 @@ class _Reader:
         self.declared.append(prefixes)
 
     def known_name(self, name: str) -> str:
-        """An element's name with "qemu:" before it for libvirt's extension, "other:" for others."""
+        """The name of an element, with "qemu:" for libvirt's extension and "other:" for others."""
         prefix, colon, local = name.partition(":")
         if not colon:
             return self.bound[""][-1] + name
@@ -374,7 +376,7 @@ class _Reader:
         return self.bound[prefix][-1] + local
 
     def collect(self, path: Path, attributes: Mapping[str, str]) -> None:
-        """Notes what there may be any number of."""
+        """Collects the elements that may come any number of times."""
         if path == _ARGUMENT:
             self.arguments.append(attributes.get("value", ""))
         elif path == _FEATURE:
@@ -386,7 +388,7 @@ class _Reader:
         offset = self.parser.CurrentByteIndex
         tag = _TAG.match(self.data, offset)
         if tag is None:
-            raise DomainError(f"no start tag is at its byte {offset}")
+            raise DomainError(f"it has no start tag at byte {offset}")
         element = self.found[path] = _Element(attributes, offset, tag.group())
         return element
 
@@ -405,11 +407,11 @@ class _Reader:
             element.texts.append(text)
 
 
-# Editing: what is between two offsets, and what comes in its place.
+# Editing: two offsets, and the bytes that replace what is between them.
 
 
 def _edited(data: bytes, edits: Iterable[_Edit]) -> bytes:
-    """The bytes with all edits made; of several at one place, in their order."""
+    """The bytes with all edits made; edits at one offset keep their order."""
     pieces = []
     done = 0
     for start, end, text in sorted(edits, key=lambda edit: edit[0]):
@@ -419,7 +421,10 @@ def _edited(data: bytes, edits: Iterable[_Edit]) -> bytes:
 
 
 def _property(words: Words, mode: CpuMode, host_model: bool, page_size: int | None) -> str | None:
-    """What has to be said in QEMU's own words: what <cpu> cannot say here, or they override."""
+    """The machine properties to add to <qemu:commandline>; None if nothing is to be added.
+
+    These are what <cpu> cannot set here, or what existing arguments override.
+    """
     parts = []
     said, pages = words.property("max-cpu-compat"), words.property(PAGE_LIMIT)
     if said != mode and (said is not None or not host_model):
@@ -431,14 +436,14 @@ def _property(words: Words, mode: CpuMode, host_model: bool, page_size: int | No
 
 
 def _names_other(words: Words) -> bool:
-    """Whether a -cpu is there that is not the plain host."""
+    """Whether there is a -cpu other than a plain host."""
     return words.cpu not in (None, "host") or bool(words.cpu_properties)
 
 
 def _cpu_edits(
     elements: Mapping[Path, _Element], data: bytes, mode: CpuMode, host_model: bool
 ) -> Iterator[_Edit]:
-    """Puts the mode into <cpu>, or the host's own processor where libvirt has no host model."""
+    """Puts the mode into <cpu>, or host-passthrough where libvirt has no host model."""
     cpu, model = elements.get(_CPU), elements.get(_MODEL)
     if cpu is None:
         yield _added(data, elements.get(_FEATURES, elements[_OS]), libvirt_cpu(mode, host_model))
@@ -446,7 +451,7 @@ def _cpu_edits(
     tag = data[cpu.start : cpu.inner]
     tag = _set_attribute(tag, b"mode", b"host-model" if host_model else b"host-passthrough")
     tag = _set_attribute(tag, b"check", b"none")
-    # libvirt refuses it on Power.
+    # Not supported on Power.
     tag = _drop_attribute(tag, b"migratable")
     text = str(mode).encode()
     if not host_model:
@@ -470,7 +475,7 @@ def _cpu_edits(
 
 
 def _page_edits(elements: Mapping[Path, _Element], data: bytes, size: int) -> Iterator[_Edit]:
-    """Holds the guest to pages of a size, in bytes: <features><hpt><maxpagesize>."""
+    """Limits the guest's pages to a size in bytes: <features><hpt><maxpagesize>."""
     text = page_element(size)
     for path in (_PAGE, _HPT, _FEATURES):
         element = elements.get(path)
@@ -488,7 +493,7 @@ def _page_edits(elements: Mapping[Path, _Element], data: bytes, size: int) -> It
 def _commandline_edits(
     elements: Mapping[Path, _Element], data: bytes, property_: str, processor: bool
 ) -> Iterator[_Edit]:
-    """Adds words to <qemu:commandline>, where the last of several counts."""
+    """Adds arguments to <qemu:commandline>, where the last of several counts."""
     words = ["-machine", property_] if property_ else []
     if processor:
         words += ["-cpu", "host"]
@@ -516,12 +521,12 @@ def _put_in(data: bytes, element: _Element, text: str, at_end: bool = False) -> 
 
 
 def _added(data: bytes, after: _Element, text: str) -> _Edit:
-    """Adds an element after another one, on a line of its own where that one has one."""
+    """Adds an element after another one, on a line of its own if that one starts a line."""
     return after.after, after.after, _line(data, after) + text.encode()
 
 
 def _line(data: bytes, element: _Element) -> bytes:
-    """The end of line and the indentation before an element; empty where it is on a longer line."""
+    """The line break and indentation before an element; b"" if other text is before it."""
     before = data[: element.start]
     indent = before[len(before.rstrip(b" \t\r\n")) :]
     newline = indent.rfind(b"\n")
@@ -531,12 +536,12 @@ def _line(data: bytes, element: _Element) -> bytes:
 
 
 def _opened(tag: bytes) -> bytes:
-    """The start tag of an element that closes itself, as one that does not."""
+    """An empty-element tag as a start tag."""
     return tag[: -len(b"/>")].rstrip() + b">"
 
 
 def _set_attribute(tag: bytes, name: bytes, value: bytes) -> bytes:
-    """A start tag with an attribute set, in the quotes it had; a new one comes last."""
+    """A start tag with an attribute set, in the same quotes; a new one is added at the end."""
     last = _name_end(tag)
     for attribute in _attributes(tag):
         last = attribute.end()
@@ -547,9 +552,9 @@ def _set_attribute(tag: bytes, name: bytes, value: bytes) -> bytes:
 
 
 def _attributes(tag: bytes) -> Iterator[re.Match[bytes]]:
-    """The attributes in a start tag, each with the space before it.
+    """The attributes of a start tag, each with the space before it.
 
-    One after the other, and no search: a search through much space takes its square in time.
+    Each is matched where the last ended: searching through long space takes quadratic time.
     """
     attribute = _ATTRIBUTE.match(tag, _name_end(tag))
     while attribute is not None:
@@ -558,7 +563,7 @@ def _attributes(tag: bytes) -> Iterator[re.Match[bytes]]:
 
 
 def _drop_attribute(tag: bytes, name: bytes) -> bytes:
-    """A start tag without an attribute, and without the space before it."""
+    """A start tag without an attribute and the space before it."""
     for attribute in _attributes(tag):
         if attribute[1] == name:
             return tag[: attribute.start()] + tag[attribute.end() :]

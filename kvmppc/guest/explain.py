@@ -1,6 +1,6 @@
-"""What QEMU, libvirt and the kernel say when a guest does not start, and what to do about it.
+"""Messages of QEMU, libvirt and the kernel about a guest that does not start, explained.
 
-One table: a message as it stands in a log, what failed, why, and what mends it.
+One table: a message as a log has it, what failed, the cause, and the remedy.
 """
 
 from __future__ import annotations
@@ -19,247 +19,261 @@ if TYPE_CHECKING:
     from kvmppc.report import HostReport
 
 _MODE = (
-    "Give it a mode that is granted: kvmppc advise --for qemu prints {words}; for a libvirt domain "
-    "kvmppc check --fix DOMAIN.xml."
+    "Give the guest a granted mode, for example {words}. kvmppc advise --for qemu prints the "
+    "option; kvmppc check --fix DOMAIN.xml changes a libvirt domain."
 )
-_CHECK = "kvmppc check DOMAIN.xml says what to write instead, and --fix writes it."
-_ADVISE_LIBVIRT = "kvmppc advise --for libvirt prints the element that is right here."
-_DOCTOR = "kvmppc doctor goes through the steps, and says what to do."
+_CHECK = "Run kvmppc check DOMAIN.xml to see what to write instead, or with --fix to write it."
+_ADVISE_LIBVIRT = "kvmppc advise --for libvirt prints the elements for this host."
+_DOCTOR = "Run kvmppc doctor: it goes through all steps and says what to do."
 _MITIGATION = (
-    "KVM does not offer the protection from speculative execution that QEMU's machine type asks "
-    "for: the firmware is old, or the host is emulated."
+    "KVM does not offer a mitigation of speculative execution that the machine type requires. The "
+    "firmware is old, or the host is emulated."
 )
-_FIRMWARE = "Update the firmware; where that cannot be, start with -machine {property} added."
+_FIRMWARE = "Update the firmware. If you cannot, start QEMU with -machine {property} added."
+_UNPROTECTED = _FIRMWARE + " The guest then runs without this mitigation."
 
-# The message, a regular expression; what failed; why; what to do. The first that fits counts.
+# The message, a regular expression; what failed; the cause; the remedy. The first match counts.
 # Sources: QEMU's hw/ppc/spapr*.c, target/ppc/kvm.c and compat.c, libvirt's src/cpu/cpu_ppc64.c and
-# src/qemu, Linux's arch/powerpc/kvm; seen on running software where docs/testing.md says so.
+# src/qemu, Linux's arch/powerpc/kvm; docs/testing.md says which were seen on running software.
 _TABLE: tuple[tuple[str, str, str, str], ...] = (
     (
         r"kvm run failed Invalid argument",
-        "QEMU started the guest, and KVM refused to run it in the mode that it has.",
-        "Without a mode, QEMU before 11.2 gives a guest the physical processor; a host that itself "
-        "runs in the mode of an earlier one cannot grant that.",
+        "QEMU started the guest, and KVM refused to run it.",
+        "Usually the guest was given no mode: QEMU then uses the physical processor's own, which a "
+        "host in an earlier mode cannot grant. Only QEMU 11.2 and later, on Linux 7.3 and later, "
+        "choose a granted mode themselves.",
         _MODE,
     ),
     (
         r"Unable to set CPU compatibility mode in KVM",
-        "KVM refused the mode that the guest was given (max-cpu-compat; libvirt: <model>).",
-        "The hypervisor does not grant this mode.",
+        "KVM refused the mode of the guest (max-cpu-compat, or <model> of a libvirt domain).",
+        "The hypervisor does not grant this mode, or KVM is kvm_pr, which supports no modes.",
         _MODE,
     ),
     (
         r"KVM-NESTEDv2: couldn't set guest wide elements",
-        "The hypervisor refused the guest's mode: the kernel's side of QEMU's message.",
+        "The hypervisor refused the mode of the guest. This is the kernel's message; QEMU prints "
+        "one of its own.",
         "The guest has no mode, or one that is not granted.",
         _MODE,
     ),
     (
         r"Compatibility PVR 0x(?P<number>[0-9a-fA-F]{8}) not valid for CPU",
         "QEMU refused the mode {mode}.",
-        "It is newer than the processor, or from QEMU 11.2 on newer than what the kernel grants.",
+        "The mode is newer than the processor. With QEMU 11.2 and later, it may also be newer than "
+        "the modes that the kernel grants.",
         _MODE,
     ),
     (
         r"unable to find CPU model 'host'",
-        "QEMU does not know this host's processor.",
-        "It is older than the processor: QEMU before 9.2 knows no Power11.",
-        "Install a later QEMU. No mode helps.",
+        "QEMU has no CPU model for this host.",
+        "This QEMU is older than the processor (Power11 needs QEMU 9.2), or it does not use KVM "
+        "(-accel tcg).",
+        "Install a later QEMU; another mode does not help. Without KVM, name a CPU model.",
     ),
     (
         r"unable to find CPU model '",
         "QEMU knows no processor of this name.",
-        "-cpu names it; under KVM only host is right.",
-        "Use -cpu host. " + _MODE,
+        "The name comes from -cpu (custom in a libvirt domain).",
+        "Under KVM, use -cpu host. " + _MODE,
     ),
     (
         r"KVM: failed to get host CPU compat capabilities",
-        "QEMU asked the kernel which modes it grants, and got no answer.",
-        "QEMU from 11.2 on asks; where it gets no answer it goes by the physical processor.",
-        "kvmppc probe asks the same, and says why it is refused.",
+        "QEMU asked the kernel which modes it grants, and the kernel refused.",
+        "QEMU asks from 11.2 on. Without an answer it uses the physical processor.",
+        "Run kvmppc probe: it asks the same, and reports the cause.",
     ),
     (
         r"Couldn't negotiate a suitable PVR during CAS",
-        "The guest's own system accepts none of the modes that it was given.",
-        "The system in the guest is too old for the mode, or needs a later one (RHEL 9 and "
-        "Ubuntu 22.04 need POWER9).",
-        "Give it another mode that is granted: kvmppc advise --for qemu --mode MODE.",
+        "The operating system in the guest supports none of the modes that it was offered.",
+        "It is too old for the mode, or requires a later one (RHEL 9 and Ubuntu 22.04 require "
+        "POWER9).",
+        "Choose another granted mode: kvmppc advise --for qemu --mode MODE.",
     ),
     (
         r"Can't support \d+ kiB guest pages with \d+ kiB host pages",
-        "QEMU refused the guest: it could use larger pages than the host has.",
-        "The host's kernel has small pages, usually 4 KiB; guests have up to 64 KiB unless told.",
-        "kvmppc advise prints the words with cap-hpt-max-page-size (here: {words}). Or boot the "
-        "host's kernel with pages of 64 KiB.",
+        "QEMU refused the guest, because it could use larger pages than the host has.",
+        "The kernel of the host has small pages, usually 4 KiB. Guests may use 64 KiB unless "
+        "cap-hpt-max-page-size limits them.",
+        "Add the limit: kvmppc advise prints it with the mode (here: {words}). Or boot a kernel "
+        "with 64 KiB pages on the host.",
     ),
     (
         r"Requested safe cache capability level not supported",
-        "QEMU refused the guest: cap-cfpc.",
+        "QEMU refused the guest because of cap-cfpc.",
         _MITIGATION,
-        _FIRMWARE.format(property="cap-cfpc=broken"),
+        _UNPROTECTED.format(property="cap-cfpc=broken"),
     ),
     (
         r"Requested safe bounds check capability level not supported",
-        "QEMU refused the guest: cap-sbbc.",
+        "QEMU refused the guest because of cap-sbbc.",
         _MITIGATION,
-        _FIRMWARE.format(property="cap-sbbc=broken"),
+        _UNPROTECTED.format(property="cap-sbbc=broken"),
     ),
     (
         r"Requested safe indirect branch capability level not supported",
-        "QEMU refused the guest: cap-ibs.",
+        "QEMU refused the guest because of cap-ibs.",
         _MITIGATION,
-        _FIRMWARE.format(property="cap-ibs=broken"),
+        _UNPROTECTED.format(property="cap-ibs=broken"),
     ),
     (
         r"Requested count cache flush assist capability level not supported",
-        "QEMU refused the guest: cap-ccf-assist.",
+        "QEMU refused the guest because of cap-ccf-assist.",
         _MITIGATION,
         _FIRMWARE.format(property="cap-ccf-assist=off"),
     ),
     (
         r"HPT not supported in nested guests",
-        "The guest wants a hash page table.",
-        "Modes before POWER9 have no other, and nested guests are radix only.",
+        "The guest uses a hash page table, and nested guests support radix only.",
+        "Its mode is before POWER9, or its kernel was booted with disable_radix.",
         _MODE,
     ),
     (
         r"Register sync failed|only \"-cpu host\" is possible",
-        "KVM refused the processor that -cpu names (libvirt: custom).",
-        "KVM presents none but the physical processor.",
+        "KVM refused the processor of -cpu (custom in a libvirt domain).",
+        "KVM presents only the physical processor.",
         "Use -cpu host. " + _MODE,
     ),
     (
         r"Invalid max-cpu-compat (mode|value)|Invalid compatibility mode",
-        "QEMU does not know the mode that max-cpu-compat names.",
-        "It is misspelt (power10, in small letters), or this QEMU is older than the mode.",
+        "QEMU does not know the mode of max-cpu-compat.",
+        "It is misspelt (it must be lower case: power10), or this QEMU is older than the mode.",
         _MODE,
     ),
     (
         r"Property '[\w.-]*cpu\.compat' not found",
         "QEMU has no property compat of -cpu.",
-        "It was removed in QEMU 6.0; the mode is a property of the machine now.",
+        "It was removed in QEMU 6.0. The mode is now a property of the machine.",
         _MODE,
     ),
     (
         r"Property '[\w.-]*cpu\.[\w-]+' not found",
-        "QEMU has no such feature of a processor.",
-        "On Power a processor has no features to switch; libvirt passes <feature> on all the same.",
-        "Leave the <feature> out of <cpu>.",
+        "QEMU has no such property of the processor.",
+        "Processors have no optional features on Power, but libvirt passes <feature> on.",
+        "Remove <feature> from <cpu>.",
     ),
     (
         r"does not support Transactional Memory",
-        "QEMU refused the guest: cap-htm is on (libvirt: <htm state='on'/>).",
-        "POWER10 and later have no transactional memory, and nested guests none on POWER9.",
-        "Switch it off: -machine cap-htm=off. " + _CHECK,
+        "QEMU refused the guest because cap-htm is on (libvirt: <htm state='on'/>).",
+        "POWER10 and later have no transactional memory. On POWER9, nested guests have none.",
+        "Turn it off: -machine cap-htm=off. " + _CHECK,
     ),
     (
         r"[Nn]ested-HV",
-        "QEMU refused the guest: cap-nested-hv is on (libvirt: <nested-hv state='on'/>).",
-        "The guest of a guest can nest in its turn under nested API v1 only.",
-        "Switch it off: -machine cap-nested-hv=off. " + _CHECK,
+        "QEMU refused the guest because cap-nested-hv is on (libvirt: <nested-hv state='on'/>).",
+        "A guest can have nested guests of its own only under nested API v1, and only where "
+        "the parameter nested of kvm_hv is Y.",
+        "Turn it off: -machine cap-nested-hv=off. " + _CHECK,
     ),
     (
         r"Unable to create \d+MiB RMA",
-        "QEMU could not give the guest its first memory.",
-        "A guest with a hash page table gets little; modes before POWER9 have no other.",
+        "QEMU could not allocate the first memory area (RMA) of the guest.",
+        "This area is small with a hash page table, which all modes before POWER9 use.",
         _MODE,
     ),
     (
         r"CPU mode 'host-model' for ppc64(le)? kvm domain on ppc64(le)? host is not supported",
-        "libvirt refused host-model.",
-        "It does not know this host's processor: libvirt before 11.4 knows no Power11.",
-        "Write host-passthrough and the mode in <qemu:commandline>. " + _ADVISE_LIBVIRT,
+        "libvirt does not support host-model on this host.",
+        "It does not know the processor. Power11 needs libvirt 11.4.",
+        "Write host-passthrough, and the mode in <qemu:commandline>. " + _ADVISE_LIBVIRT,
     ),
     (
         r"Unknown compatibility mode",
-        "libvirt knows no mode of the name in <model>.",
-        "In host-model it is spelt in small letters (power10), and libvirt before 11.4 knows no "
-        "power11.",
+        "libvirt does not know the mode in <model>.",
+        "With host-model it must be lower case (power10), and power11 needs libvirt 11.4.",
         _ADVISE_LIBVIRT,
     ),
     (
         r"Unknown CPU model|cannot translate CPU model",
-        "libvirt knows no processor of the name in <model>.",
-        "In custom it is spelt as libvirt's own table does (POWER10); virt-install --cpu power10 "
-        "writes it in small letters.",
+        "libvirt does not know the processor in <model>.",
+        "With custom, the name must be spelt as in libvirt's table (POWER10). virt-install --cpu "
+        "power10 writes it in lower case.",
         _ADVISE_LIBVIRT + " For virt-install: kvmppc advise --for virt-install.",
     ),
     (
         r"host CPU model does not match required CPU model",
         "libvirt refused a custom processor that is not the physical one.",
-        "KVM presents none but the physical processor; earlier ones are modes.",
+        "KVM presents only the physical processor. Earlier ones are modes of it.",
         _CHECK,
     ),
     (
         r"host CPU vendor does not match required CPU vendor",
-        "libvirt refused a custom processor of another vendor.",
-        "All of them are IBM's here.",
+        "libvirt refused the <vendor> of a custom processor.",
+        "On Power the vendor is always IBM.",
         _CHECK,
     ),
     (
         r"unknown host CPU",
-        "libvirt cannot compare a custom processor with the host's.",
-        "It does not know this host's processor: libvirt before 11.4 knows no Power11.",
+        "libvirt cannot compare a custom processor with that of the host.",
+        "It does not know the processor of the host. Power11 needs libvirt 11.4.",
         _ADVISE_LIBVIRT,
     ),
     (
         r"the CPU is incompatible with host CPU(?!: )",
         "libvirt refused the mode in <model>.",
-        "It is newer than the physical processor.",
+        "The mode is newer than the physical processor.",
         _CHECK,
     ),
     (
         r"maximum CPU is not supported by QEMU binary",
-        "libvirt refused the mode maximum of <cpu>.",
-        "QEMU has no such processor on Power.",
+        "libvirt refused <cpu mode='maximum'>.",
+        "QEMU does not support it on Power.",
         _CHECK,
     ),
     (
         r"Migratable attribute for host-passthrough CPU is not supported",
         "libvirt refused migratable='on' of <cpu>.",
-        "QEMU has no such property on Power.",
+        "QEMU does not support it on Power.",
         _CHECK,
     ),
     (
         r"kvmppc: [^:]{1,80} is not (started|restored|migrated)",
-        "The hook for libvirt stopped the guest: it would have failed a moment later.",
-        "The line itself goes on with the reason.",
-        "Do what it says after 'Write instead'. " + _CHECK,
+        "The libvirt hook of kvmppc stopped the guest, because it would not have started.",
+        "The rest of the line gives the reason.",
+        "Write what follows 'Write instead'. " + _CHECK,
     ),
     (
         r"Parent hypervisor does not support nesting",
-        "kvm_hv was not loaded: this host cannot have nested guests.",
-        "The hypervisor gives it no nesting.",
-        "Ask for a KVM-capable partition (PowerVM: on the HMC; QEMU: cap-nested-papr=on or "
-        "cap-nested-hv=on). " + _DOCTOR,
+        "kvm_hv was not loaded. This host cannot have nested guests.",
+        "The hypervisor does not offer nesting to this host.",
+        "Enable it. PowerVM: make the partition KVM-capable on the HMC. QEMU: add "
+        "cap-nested-papr=on or cap-nested-hv=on. " + _DOCTOR,
     ),
     (
         r"KVM_CREATE_VM\) failed|PPC KVM module is not loaded",
-        "KVM can make no VM here.",
-        "kvm_hv is not loaded, the hypervisor gives no nesting, or the host runs in a mode before "
-        "POWER9.",
+        "KVM cannot create a VM on this host.",
+        "kvm_hv is not loaded, the hypervisor does not offer nesting, or the host itself runs in a "
+        "mode before POWER9.",
         _DOCTOR,
     ),
     (
-        r"Could not access KVM kernel module|failed to initialize kvm",
+        r"Could not access KVM kernel module",
         "QEMU could not open /dev/kvm.",
-        "It is not there, was not passed to the container, or this user may not open it.",
+        "/dev/kvm is missing, has no kernel module behind it, was not passed to the container, or "
+        "this user may not open it.",
+        _DOCTOR,
+    ),
+    (
+        r"failed to initialize kvm",
+        "QEMU could not use KVM.",
+        "Either /dev/kvm could not be opened, or KVM cannot create a VM. The line before says "
+        "which.",
         _DOCTOR,
     ),
 )
-# Each message has one of these, which most lines of a log have not: to look for them first makes
-# long logs ten times as fast to read.
+# Each message contains one of these, and most lines of a log do not. Looking for them first makes
+# reading a long log ten times as fast.
 _MARKS = ("not ", "n't ", "nvalid", "failed", "nable to", "nknown ", "possible", "incompatible")
 _ANY = re.compile("|".join(f"(?P<m{at}>{row[0]})" for at, row in enumerate(_TABLE)))
 
 
 class Explanation(Value):
-    """What one message means, immutable.
+    """What one message means. Immutable.
 
     Attributes:
-        line: the message, as it was read; at most 400 characters.
-        means: what failed, a sentence.
-        why: the cause, in sentences; on a host that was asked, with what it grants.
+        line: the line with the message, as it was read; at most 400 characters.
+        means: what failed, in sentences.
+        why: the cause, in sentences; where the host was asked, with the modes that it grants.
         remedy: what to do, in sentences.
     """
 
@@ -271,17 +285,17 @@ class Explanation(Value):
     remedy: str
 
     def to_dict(self) -> dict[str, str]:
-        """As JSON has it."""
+        """The fields by name, for JSON."""
         return {name: getattr(self, name) for name in ("line", "means", "why", "remedy")}
 
 
 def explain(
     lines: Iterable[str], report: HostReport | None = None, place: Place | None = None
 ) -> list[Explanation]:
-    """Explains the messages that are known in lines of a log, each kind once, in their order.
+    """Explains the known messages in the lines of a log, each kind once, in order.
 
-    With the report of the host that they come from, and what else is known of the place, it says
-    what that host grants, and the words that a guest needs there.
+    With the ``report`` of the host that wrote the log, the explanations say what that host
+    grants, and name the option for a guest there, with what ``place`` adds to it.
     """
     found: dict[tuple[int, str], Explanation] = {}
     for line in lines:
@@ -310,18 +324,18 @@ def _explanation(
 
 
 def _here(report: HostReport | None) -> str:
-    """What the host is and grants, a sentence; nothing where it is no Power host."""
+    """A sentence on what the host is and grants; "" where it is not a Power host."""
     if report is None or not report.machine.startswith("ppc64"):
         return ""
-    physical, effective = label_of(report.cpu_physical), label_of(report.cpu_effective)
-    host = f" This host is a {physical} running in {effective} mode"
-    if report.status in ("known", "hint"):
-        return f"{host}, and grants {granted_text(report)}."
-    return f"{host}, and gave no answer: {report.reason}"
+    host = f" This host is a {label_of(report.cpu_physical)}"
+    if report.status != "known":
+        return f"{host}. {report.reason}"
+    mode = label_of(report.cpu_effective)
+    return f"{host} running in {mode} mode, and grants {granted_text(report)}."
 
 
 def _words(report: HostReport | None, place: Place | None) -> str:
-    """The words for QEMU on a host; as an example where it does not tell."""
+    """The option for QEMU on a host, or its form where the host gave no answer."""
     if report is not None:
         try:
             mode = choose_mode(report, accept_hint=True)

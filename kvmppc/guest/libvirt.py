@@ -1,8 +1,8 @@
-"""libvirt: which one is there, and which words it takes for a processor on this host.
+"""libvirt: its version here, and which form of ``<cpu>`` it supports on a processor.
 
-libvirt goes by the PVR too. Where its own table does not have the host's processor, it has no
-host model: ``host-model`` is refused altogether, and the way is ``host-passthrough`` with the
-mode in ``<qemu:commandline>``.
+libvirt identifies the host's processor by its PVR. If its table of processors (src/cpu_map)
+does not have that one, it has no host model and refuses ``host-model``. The form that works
+there is ``host-passthrough`` with the mode in ``<qemu:commandline>``.
 """
 
 from __future__ import annotations
@@ -15,47 +15,48 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kvmppc.guest.qemu import Version
 
-ASSUMED = "libvirt from 11.4 on"
-"""What is taken where nobody has told which libvirt is there."""
+ASSUMED = "libvirt 11.4 or later"
+"""The assumption where the version is not known."""
 
-# The first version whose table of processors (src/cpu_map) has one, None where none is known to
-# have. What is not here every libvirt has that is in use.
+# The first version that knows a processor; None: no released version is known to. Every libvirt in
+# use knows what is not listed. Source: the history of libvirt's src/cpu_map. Of running versions,
+# 9.0 and 11.3 were seen to have no host model on a Power11, and 12.8 to have one.
 _KNOWS: dict[str, Version | None] = {"power11": (11, 4), "power12": None}
 
 
 VENDOR = "IBM"
-"""The vendor of all processors in its table."""
+"""The vendor of all processors in libvirt's table for ppc64."""
 
 
 def first_that_knows(processor: str) -> Version | None:
-    """The first version that knows a processor; None where none is known to."""
+    """The first version that knows a processor; None where no version is known to."""
     return _KNOWS.get(processor, (0, 0))
 
 
 def knows(version: Version | None, processor: str) -> bool:
-    """Whether a version has a host model on this processor; None is one from 11.4 on."""
+    """Whether a version has a host model for a processor; None stands for 11.4 or later."""
     first = first_that_knows(processor)
     return first is not None and (version is None or version >= first)
 
 
 def read_version(text: str) -> Version | None:
-    """The version in what ``virsh --version`` prints; None where there is none."""
+    """The version in the output of ``virsh --version``; None where there is none."""
     found = re.match(r"(\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?\s*$", text)
     return (int(found[1]), int(found[2])) if found else None
 
 
 def ask_version() -> Version | None:
-    """The version of the libvirt that is here, by virsh; None where there is none.
+    """The version that ``virsh --version`` reports on this machine; None where it reports none.
 
-    No call to libvirt's daemon: a hook may ask this.
+    It does not call libvirt's daemon, so a hook can use it.
     """
     return read_version(output_of(["virsh", "--version"]) or "")
 
 
 def ask_host_model() -> bool | None:
-    """Whether this host's libvirt has a host model under KVM; None where it does not tell.
+    """Whether this host's libvirt has a host model under KVM; None where it does not say.
 
-    A call to libvirt's daemon. Not from inside a hook: libvirt would wait for itself.
+    It calls libvirt's daemon. Do not use it in a hook: libvirt would wait for itself.
     """
     command = ["virsh", "--connect", "qemu:///system", "--readonly"]
     text = output_of([*command, "domcapabilities", "--virttype", "kvm"]) or ""

@@ -1,4 +1,4 @@
-"""The place of a guest: which QEMU and libvirt it is started by, and the host's page size."""
+"""The place of a guest: the QEMU and libvirt that start it, and the host's page size."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class Place(Value):
-    """What stands between a host's answer and its guests; what nobody has told is None.
+    """What matters to a guest besides the host's answer. Immutable and hashable.
 
-    Immutable and hashable, so that verdicts can be kept by it.
+    None stands for what is not known, with these assumptions:
 
     Attributes:
-        qemu: the version, (11, 2); None is taken for one before 11.2.
-        libvirt: the version; None is taken for one from 11.4 on.
-        host_model: whether that libvirt has a host model here; None is told by its version.
-        page_size: bytes of a page of the host; None leaves it to the report.
-        wrapped: whether the QEMU is examples/qemu-wrapper, which gives guests what they lack.
+        qemu: the version, as (11, 2); None: before 11.2.
+        libvirt: the version, as (11, 4); None: 11.4 or later.
+        host_model: whether this libvirt has a host model on the host; None: by its version.
+        page_size: the host's page size in bytes; None: that of the report.
+        wrapped: whether the QEMU is examples/qemu-wrapper, which adds mode and page limit itself.
     """
 
     __slots__ = ("host_model", "libvirt", "page_size", "qemu", "wrapped")
@@ -45,19 +45,19 @@ class Place(Value):
         fill(self, wrapped=wrapped)
 
     def has_host_model(self, processor: str | None) -> bool:
-        """Whether libvirt has a host model on a processor; None is one that it has."""
+        """Whether libvirt has a host model for a processor; True where the processor is None."""
         if self.host_model is not None:
             return self.host_model
         return processor is None or libvirt.knows(self.libvirt, processor)
 
     def on(self, page_size: int | None) -> Place:
-        """The same place with a host's page size, where it has none of its own."""
+        """This place with the page size of a host, in bytes, where it has none of its own."""
         if self.page_size is not None or page_size is None:
             return self
         return Place(self.qemu, self.libvirt, self.host_model, page_size, self.wrapped)
 
     def text(self) -> str:
-        """What an answer holds for: "QEMU 11.1; assumed: libvirt from 11.4 on"."""
+        """What an answer is valid for: "QEMU 11.1; assumed: libvirt 11.4 or later"."""
         programs = (("QEMU", self.qemu, qemu.ASSUMED), ("libvirt", self.libvirt, libvirt.ASSUMED))
         told = [f"{name} {qemu.version_text(one)}" for name, one, _ in programs if one is not None]
         assumed = [text for _, one, text in programs if one is None]
@@ -70,19 +70,20 @@ class Place(Value):
 
 
 def page_needed(page_size: int | None) -> int | None:
-    """The largest page in bytes that guests must be held to; None where nothing is needed."""
+    """The page limit in bytes that guests need on a host; None where they need none."""
     return page_size if page_size is not None and page_size < qemu.GUEST_PAGE else None
 
 
 def size_text(size: int) -> str:
-    """A page size as people write it: "4 KiB"."""
+    """A page size in bytes, for people: "4 KiB"."""
     return f"{size >> 10} KiB"
 
 
 def place_here(emulator: str | None = None, *, ask_libvirt: bool = True) -> Place:
-    """Asks this machine's programs: the QEMU of a domain's emulator or the usual one, and libvirt.
+    """Asks this machine's programs for their versions: libvirt, and QEMU.
 
-    ``ask_libvirt`` False asks libvirt's daemon nothing, as is needed in a hook.
+    QEMU is the ``emulator`` of a domain, or else the one on the PATH. With ``ask_libvirt``
+    False libvirt's daemon is not called, as a hook requires.
     """
     path = qemu.find(emulator)
     version = libvirt.ask_version()
@@ -90,6 +91,6 @@ def place_here(emulator: str | None = None, *, ask_libvirt: bool = True) -> Plac
         None if path is None else qemu.ask_version(path),
         version,
         libvirt.ask_host_model() if ask_libvirt and version is not None else None,
-        # A link may lead to it, where a tool has QEMU's path fixed.
+        # It may be reached through a link, for tools that do not let the path be set.
         wrapped=path is not None and qemu.is_wrapper(os.path.realpath(path)),
     )

@@ -1,4 +1,4 @@
-"""Programs that are asked for their version, and what was said."""
+"""Running other programs to ask for their version."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _FORBIDDEN = stat.S_IWGRP | stat.S_IWOTH
 
 
 def output_of(command: Sequence[str]) -> str | None:
-    """What a program prints; None where it is not there, fails, or takes more than 10 s."""
-    # Not at the top: who gives the version in words starts no program.
+    """What a program prints; None if it is missing, fails, or takes longer than 10 s."""
+    # Not at the top: where the versions are given, no program is started.
     import subprocess
 
     try:
@@ -34,10 +34,10 @@ def output_of(command: Sequence[str]) -> str | None:
 
 
 def is_safe_to_start(path: str) -> bool:
-    """Whether a program that a file names may be started to be asked for its version.
+    """Whether a program that a file names can be started to ask for its version.
 
-    The file may come from anybody: what it names has to be a program that only root or this
-    user can have put there.
+    The file may come from anybody, so the program must be one that only root or this user can
+    have installed.
     """
     try:
         status = os.stat(path)

@@ -1,14 +1,14 @@
-"""QEMU: which one will run, what its version does, and what the words on its command line say.
+"""QEMU: which one runs, how its version behaves, and what its command line asks for.
 
-What each version does, in one place:
+How the versions behave:
 
-- Before 11.2, ``-cpu host`` is the physical processor by its version register (PVR), whatever
-  mode the host itself runs in. From 11.2 on QEMU asks the kernel, where that speaks the revision
-  of Linux 7.3, and takes the newest mode that is granted; elsewhere it goes by the PVR as before.
-- A processor that it does not know it cannot present at all: ``unable to find CPU model 'host'``.
-- A mode of ``max-cpu-compat`` that it does not know it refuses.
-- Where host pages are smaller than the largest page that guests may use, 64 KiB unless
-  ``cap-hpt-max-page-size`` says less, the guest does not start.
+- Before 11.2, ``-cpu host`` is the physical processor, by its version register (PVR), whatever
+  mode the host itself runs in. QEMU 11.2 and later ask the kernel, if it supports the interface
+  of Linux 7.3, and take the newest mode that is granted. On other kernels they use the PVR too.
+- QEMU cannot present a processor that it does not know: ``unable to find CPU model 'host'``.
+- It refuses a mode of ``max-cpu-compat`` that it does not know.
+- A guest may use pages of up to 64 KiB, or up to ``cap-hpt-max-page-size``. It does not start
+  where the pages of the host are smaller than that.
 """
 
 from __future__ import annotations
@@ -29,23 +29,25 @@ if TYPE_CHECKING:
 
 PROGRAM = "qemu-system-ppc64"
 WRAPPER = "qemu-kvmppc"
-"""The name of examples/qemu-wrapper where it is installed: it adds mode and page limit itself."""
+"""The installed name of examples/qemu-wrapper, which adds mode and page limit itself."""
 
-# Where the RHEL family has it.
+# Its path on the RHEL family.
 _ELSEWHERE = "/usr/libexec/qemu-kvm"
 
 ASKS: Version = (11, 2)
 """The first QEMU that asks the kernel which modes it grants."""
 
 ASSUMED = "QEMU before 11.2"
-"""What is taken where nobody has told which QEMU will run."""
+"""The assumption where the version is not known."""
 
 GUEST_PAGE = 64 << 10
-"""Bytes: the largest page that a pseries guest may use, unless its command line says less."""
+"""Bytes: the default of cap-hpt-max-page-size. Source: spapr_machine_class_init() in QEMU's
+hw/ppc/spapr.c."""
 
-# The first version that knows a processor, and the mode of the same name. None: none that is
-# known here does. What is not here every QEMU knows that is in use. Source: POWERPC_DEF in QEMU's
-# target/ppc/cpu-models.c and compat_table in target/ppc/compat.c, by release.
+# The first version that knows a processor and the mode of its name; None: no released version does.
+# Every QEMU in use knows what is not listed. Source: the history of QEMU's target/ppc/cpu-models.c
+# (POWERPC_DEF) and target/ppc/compat.c (compat_table). Of running versions, only 7.2, without
+# Power11, and 10.0 and 11.1, with it, were tried: the numbers themselves are read, not measured.
 _KNOWS: dict[str, Version | None] = {
     "power10": (5, 0),
     "power11": (9, 2),
@@ -54,19 +56,19 @@ _KNOWS: dict[str, Version | None] = {
 
 
 def asks_kernel(version: Version | None, revision: str | None) -> bool:
-    """Whether a QEMU takes the newest mode that is granted, where it is given none."""
+    """Whether QEMU itself takes the newest granted mode for a guest that is given none."""
     return version is not None and version >= ASKS and revision == LINUX_7_3
 
 
 def first_that_knows(name: str) -> Version | None:
-    """The first version that knows a processor or mode; None where none is known to."""
+    """The first version that knows a processor or mode; None where no version is known to."""
     return _KNOWS.get(name, (0, 0))
 
 
 def knows(version: Version | None, name: str) -> bool | None:
-    """Whether a version knows a processor or mode; None where that cannot be told.
+    """Whether a version knows a processor or mode; None where it may.
 
-    A version that is not known is taken for one that knows all that 11.1 does.
+    The version None stands for one that knows what 11.1 does.
     """
     first = first_that_knows(name)
     if first is None:
@@ -75,10 +77,10 @@ def knows(version: Version | None, name: str) -> bool | None:
 
 
 def read_version(text: str) -> Version | None:
-    """The version in what a QEMU says of itself, or a number alone; None where there is none.
+    """The version in the output of ``--version``, or in a number; None where there is none.
 
-    Release candidates count as what they become: 11.1.90 is 11.2, and 10.2.90 is 11.0, since
-    QEMU has three releases a year.
+    A release candidate counts as its release: 11.1.90 is 11.2. QEMU has three releases a year,
+    so 10.2.90 is 11.0.
     """
     found = re.search(r"(?:^|version )(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?(?![\d.])", text)
     if found is None:
@@ -90,27 +92,27 @@ def read_version(text: str) -> Version | None:
 
 
 def version_text(version: Version) -> str:
-    """A version as people write it: "11.2"."""
+    """A version for people: "11.2"."""
     return ".".join(map(str, version))
 
 
 def find(emulator: str | None = None) -> str | None:
-    """The path of the QEMU that will run: the domain's, the PATH's, or RHEL's; None for none."""
+    """The path of QEMU: the domain's emulator, or on the PATH, or RHEL's; None if there is none."""
     if emulator is not None:
         return emulator
     return shutil.which(PROGRAM) or (_ELSEWHERE if os.access(_ELSEWHERE, os.X_OK) else None)
 
 
 def is_wrapper(emulator: str | None) -> bool:
-    """Whether a path is that of the wrapper, which gives guests what they lack."""
+    """Whether a path is that of the wrapper (:data:`WRAPPER`)."""
     return emulator is not None and os.path.basename(emulator) == WRAPPER
 
 
 def ask_version(path: str) -> Version | None:
-    """The version of a QEMU by its --version; None where it does not tell.
+    """The version that a QEMU reports with --version; None where it reports none.
 
-    A path comes from a domain: only a program is started that has QEMU in its name and that
-    nobody but root and this user can have put there.
+    The path may come from a domain, so the program is started only if its name contains "qemu"
+    and only root or this user can have installed it.
     """
     name = os.path.basename(path)
     if not os.path.isabs(path) or "qemu" not in name or not is_safe_to_start(path):
@@ -119,14 +121,14 @@ def ask_version(path: str) -> Version | None:
 
 
 class Words(Value):
-    """What a guest's own words for QEMU say of its processor and machine.
+    """What the arguments of a command line set for the guest's processor and machine.
 
     Attributes:
-        cpu: of the last ``-cpu``, without its properties; None where there is none.
-        cpu_properties: what followed that name, "" for nothing.
-        machine: the merged properties of all ``-machine``, as pairs.
-        unsure: the first word that may say more elsewhere (``-readconfig``), or None.
-        wrong: the first word that QEMU does not take, or None.
+        cpu: the model of the last ``-cpu``, without properties; None where there is no ``-cpu``.
+        cpu_properties: the text after that model; "" where there is none.
+        machine: the merged properties of all ``-machine`` options, as pairs.
+        unsure: the first argument that may set more from elsewhere (``-readconfig``), or None.
+        wrong: the first argument that QEMU does not accept, or None.
     """
 
     __slots__ = ("cpu", "cpu_properties", "machine", "unsure", "wrong")
@@ -138,21 +140,21 @@ class Words(Value):
     wrong: str | None
 
     def property(self, name: str) -> str | None:
-        """A property of the machine, None where it is not set."""
+        """The value of a property of the machine; None where it is not set."""
         return dict(self.machine).get(name)
 
     def is_on(self, name: str) -> bool:
-        """Whether a property of the machine is switched on."""
+        """Whether a property of the machine is on."""
         return self.property(name) in ("on", "yes", "true", "y")
 
 
-# What takes a word after it, of the options that are looked at.
+# The options that matter. Each of them takes an argument.
 _MACHINE = ("M", "machine")
 _LOOKED_AT = ("cpu", *_MACHINE, "readconfig", "set", "global", "accel")
 
 
 def read_words(words: Sequence[str]) -> Words:
-    """Reads words of QEMU's command line, as libvirt's ``<qemu:commandline>`` has them."""
+    """Reads arguments of QEMU's command line, as in libvirt's ``<qemu:commandline>``."""
     cpu: str | None = None
     machine: dict[str, str] = {}
     unsure: str | None = None
@@ -164,7 +166,7 @@ def read_words(words: Sequence[str]) -> Words:
         if option not in _LOOKED_AT:
             continue
         if equals:
-            # QEMU takes no value within the word.
+            # QEMU accepts no "-option=value".
             wrong = wrong or word
             continue
         value = next(rest, "")
@@ -188,7 +190,7 @@ def read_words(words: Sequence[str]) -> Words:
 
 
 def _properties(text: str, first: str) -> Iterator[tuple[str, str]]:
-    """The properties of an option; the first may have its name left out. ",," is a comma."""
+    """The properties of an option. The first may be without its name; ",," is a comma."""
     for place, part in enumerate(re.split(r"(?<!,),(?!,)", text)):
         name, equals, value = part.replace(",,", ",").partition("=")
         if equals:
@@ -209,7 +211,7 @@ def _may_say_more(option: str, value: str) -> bool:
 
 
 def read_size(text: str) -> int | None:
-    """Bytes, as QEMU's size properties take them: "4k", "65536"; None for what is no size."""
+    """The bytes of a size in QEMU's form ("4k", "65536"); None where it is not a size."""
     found = re.fullmatch(r"(\d{1,15})([bkmgBKMG]?)", text)
     if found is None:
         return None

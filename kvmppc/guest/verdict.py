@@ -1,15 +1,14 @@
-"""Whether a guest starts on a host as its libvirt domain asks for it.
+"""Whether a guest starts on a host with the processor that its libvirt domain asks for.
 
-What libvirt and QEMU make of a domain for pseries under KVM, as far as it matters here:
+How libvirt turns a domain for pseries under KVM into QEMU's command line:
 
-``host-model`` with a model: ``-cpu host`` and ``max-cpu-compat=MODEL``, so that mode.
-``host-model`` without, ``host-passthrough``: ``-cpu host`` alone. No ``<cpu>``: QEMU's default,
-which under KVM is the same. What ``-cpu host`` alone is, :mod:`kvmppc.guest.qemu` tells.
-``custom``: ``-cpu MODEL``. KVM presents the physical processor and no other, so this is refused
-where the model does not name it.
+- ``host-model`` with a model: ``-cpu host`` and ``max-cpu-compat=MODEL``, so this mode.
+- ``host-model`` without a model, and ``host-passthrough``: ``-cpu host`` alone, which
+  :mod:`kvmppc.guest.qemu` describes. Without ``<cpu>``, QEMU's default, which is the same.
+- ``custom``: ``-cpu MODEL``. KVM presents only the physical processor, and refuses others.
 
-A verdict depends on what the domain asks for, on what the host answered, and on the place
-(QEMU, libvirt, pages), and on nothing else: not on the host's name or the time.
+A verdict depends on what the domain asks for, on the answer of the host, and on the place (QEMU,
+libvirt, pages); not on the name of the host or the time.
 """
 
 from __future__ import annotations
@@ -32,24 +31,24 @@ if TYPE_CHECKING:
 
 _ANSWERED = ("known", "hint")
 
-# Nested guests are radix only, and that began with this one.
+# Nested guests support radix only, which this processor was the first to have.
 _OLDEST = GRANTABLE[0]
 
 
 class Verdict(Value):
-    """The answer for one domain on one host, immutable.
+    """The answer for one domain on one host. Immutable.
 
     Attributes:
-        answer: "yes", "no", "unknown" where it cannot be told; by a hint, "likely yes" or
-            "likely no" where it is not certain.
+        answer: "yes", "no" or "unknown"; where only a hint is known, "likely yes" or
+            "likely no".
         reason: what the domain asks for and what the host grants, in sentences.
-        mode: the mode to write instead, where the answer is "no" or "likely no": the one that
-            the domain names if the host grants it, else the newest. None else.
-        gets: the mode that the guest starts in, where the answer is "yes" or "likely yes"; None
-            with another answer, and where no mode is known or asked for.
-        also: what is no mode but keeps the guest from starting here, a sentence each.
-        place: the QEMU, libvirt and pages that it holds for.
-        instead: the elements to write for ``mode``; empty where there is none.
+        mode: the mode to write instead, if the answer is "no" or "likely no": the one that
+            the domain names if the host grants it, else the newest; otherwise None.
+        gets: the mode that the guest starts in, if the answer is "yes" or "likely yes"; None
+            with another answer, and where the guest has no mode or its mode is not known.
+        also: what else keeps the guest from starting here, besides the mode; a sentence each.
+        place: the QEMU, libvirt and page size that the answer is valid for.
+        instead: the elements to write for ``mode``; empty where there are none.
     """
 
     __slots__ = ("also", "answer", "gets", "instead", "mode", "place", "reason")
@@ -68,9 +67,9 @@ class Verdict(Value):
 
 
 class HostAnswer(Value):
-    """What a verdict needs of a report: equal for hosts that have the same answer for guests.
+    """The part of a report that verdicts depend on, equal for hosts that are alike for guests.
 
-    Attributes: those of :class:`kvmppc.HostReport`, without the host's name and the time.
+    Immutable and hashable. The attributes are those of :class:`kvmppc.HostReport`.
     """
 
     __slots__ = (
@@ -108,32 +107,32 @@ class HostAnswer(Value):
 
     @property
     def own_mode(self) -> CpuMode | None:
-        """The physical processor's own mode, None where the processor is not known here."""
+        """The physical processor's own mode; None where the processor is not known."""
         return own_mode(self.cpu_physical)
 
 
 def check_domain(
     domain: Domain, report: HostReport, place: Place | None = None, *, accept_hint: bool = False
 ) -> Verdict:
-    """Tells whether a guest starts on the host of a report, as its domain asks for it.
+    """Returns whether a guest starts on the host of a report, with what its domain asks for.
 
-    ``place`` tells of QEMU, libvirt and pages; what it leaves out is taken as it says, and the
-    pages are the report's. With ``accept_hint``, a hint is taken for an answer, and what is
-    likely for certain.
+    ``place`` has the versions of QEMU and libvirt, and the page size; see there for what is
+    assumed where it has none. With ``accept_hint``, a hint counts as an answer, so "likely yes"
+    becomes "yes" and "likely no" becomes "no".
 
-    "unknown" is the answer for a domain that the question is not about (for another
-    architecture, machine or hypervisor), and for a host that gave no answer.
+    The answer is "unknown" for a domain of another architecture, machine or hypervisor, and on a
+    host that gave no answer.
     """
     return judge(domain.asks, HostAnswer(report), place or Place(), accept_hint=accept_hint)
 
 
 def is_about(domain: Domain, report: HostReport) -> bool:
-    """Whether a domain is one that modes are about: for pseries under KVM, on this host."""
+    """Whether modes apply to a domain: it is for pseries under KVM on this host."""
     return domain.asks.type == "kvm" and _not_asked(domain.asks, HostAnswer(report)) is None
 
 
 def judge(asks: Asks, host: HostAnswer, place: Place, *, accept_hint: bool = False) -> Verdict:
-    """The same of what :func:`check_domain` takes out of its arguments, for many of both."""
+    """Does what :func:`check_domain` does, for callers with many domains and hosts."""
     place = place.on(host.page_size)
     answer, reason, mode = _answer(asks, host, place)
     certain = {"likely yes": "yes", "likely no": "no"}
@@ -147,7 +146,7 @@ def judge(asks: Asks, host: HostAnswer, place: Place, *, accept_hint: bool = Fal
         also = tuple(_also(asks, host, place))
     instead = () if mode is None else elements(mode, asks, host, place)
     if also and answer not in ("no", "unknown"):
-        # The mode is well, or may be; something else is not.
+        # The mode is granted, or may be, but something else is wrong.
         reason += " But something else keeps the guest from starting."
         mode = mode or _named(asks, host) or _newest(host)
         limit = [] if instead or mode is None else elements(mode, asks, host, place)
@@ -161,7 +160,10 @@ def judge(asks: Asks, host: HostAnswer, place: Place, *, accept_hint: bool = Fal
 
 
 def elements(mode: CpuMode, asks: Asks, host: HostAnswer, place: Place) -> tuple[str, ...]:
-    """What to write for a mode; all of it in QEMU's words where the domain's own override <cpu>."""
+    """The elements to write for a mode.
+
+    Where the domain's own arguments for QEMU override <cpu>, the mode is in <qemu:commandline>.
+    """
     words = asks.words
     if words.cpu is not None or words.property("max-cpu-compat") is not None:
         place = Place(place.qemu, place.libvirt, False, place.page_size)
@@ -169,18 +171,18 @@ def elements(mode: CpuMode, asks: Asks, host: HostAnswer, place: Place) -> tuple
 
 
 def _answer(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMode | None]:
-    """By the mode alone: answer, reason, and the mode to write instead; with yes, the guest's."""
+    """By the mode alone: answer, reason, and the mode to write instead (with yes: to expect)."""
     other = _not_asked(asks, host)
     if other is not None:
         return "unknown", other, None
     if asks.type == "qemu":
-        return "yes", "An emulated guest (type qemu) asks KVM for nothing.", None
+        return "yes", "The guest is emulated (type qemu) and does not use KVM.", None
     words = asks.words
     if words.unsure is not None:
         return "unknown", f"{_short(words.unsure)} in <qemu:commandline> may set the mode.", None
     unknown = _unknown_to_qemu(host.cpu_physical, host.revision, place)
     if unknown is not None:
-        # No mode mends that.
+        # No mode helps.
         return "no", unknown, None
     refused = _refused(asks, host, place)
     if refused is not None:
@@ -191,30 +193,30 @@ def _answer(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMo
 
 
 def _not_asked(asks: Asks, host: HostAnswer) -> str | None:
-    """Why the question is not one for this domain; None where it is."""
+    """Why modes do not apply to this domain; None where they do."""
     arch = asks.arch or host.machine
     if asks.type not in ("kvm", "qemu"):
-        return f"The domain is of type {_short(asks.type)}, not kvm."
+        return f"The domain has type {_short(asks.type)}, not kvm."
     if not arch.startswith("ppc64"):
-        return f"The domain is for {_short(arch)}: only ppc64 has modes to be granted."
+        return f"The domain is for {_short(arch)}. Only ppc64 has processor modes."
     machine = asks.words.property("type") or asks.machine
     if asks.type == "kvm" and machine is not None and not machine.startswith("pseries"):
-        return f"The machine is {_short(machine)}: only pseries can be given a mode."
+        return f"The machine is {_short(machine)}. Only pseries supports processor modes."
     return None
 
 
 def _refused(asks: Asks, host: HostAnswer, place: Place) -> str | None:
-    """Why libvirt or QEMU refuses, whatever the host grants; None where neither does."""
+    """Why libvirt or QEMU refuses the domain on any host; None where neither does."""
     words = asks.words
     if words.wrong is not None:
-        return f"QEMU takes no value within a word, as in {_short(words.wrong)}."
+        return f"QEMU does not accept {_short(words.wrong)}. Give the value as a separate argument."
     if "compat=" in words.cpu_properties:
-        return "QEMU has no compat property of -cpu since 6.0: the mode is max-cpu-compat."
+        return "QEMU 6.0 removed the property compat of -cpu. Use max-cpu-compat of -machine."
     return _refused_by_libvirt(asks, host, place)
 
 
 def unknown_processor(report: HostReport, place: Place) -> str | None:
-    """Why the QEMU of a place starts no guest on a report's host at all; None where it does."""
+    """Why the QEMU of a place starts no guest at all on a report's host; None where it does."""
     return _unknown_to_qemu(report.cpu_physical, report.revision, place)
 
 
@@ -227,8 +229,8 @@ def _unknown_to_qemu(physical: str | None, revision: str | None, place: Place) -
     if first is None and qemu.asks_kernel(qemu.ASKS, revision):
         asks = qemu.version_text(qemu.ASKS)
         return (
-            f"QEMU before {asks} does not know the processor {physical}; from {asks} on it goes "
-            "by what this kernel grants."
+            f"QEMU before {asks} does not know the processor {physical}. Later versions use a mode "
+            "that this kernel grants."
         )
     return _first("QEMU", first, physical)
 
@@ -236,47 +238,47 @@ def _unknown_to_qemu(physical: str | None, revision: str | None, place: Place) -
 def _refused_by_libvirt(asks: Asks, host: HostAnswer, place: Place) -> str | None:
     mode, model, physical = asks.cpu_mode, asks.cpu_model, host.cpu_physical
     if mode == "maximum":
-        return "libvirt refuses maximum on Power."
+        return "libvirt does not support the mode maximum of <cpu> on Power."
     if mode == "host-model":
         if host.machine.startswith("ppc64") and not place.has_host_model(physical):
-            refused = "libvirt has no host model here, and refuses host-model."
+            refused = "libvirt has no host model on this host, so it refuses host-model."
             if physical is None or libvirt.knows(place.libvirt, physical):
                 return refused
             first = _first("libvirt", libvirt.first_that_knows(physical), physical)
             return f"{refused} {first}"
         named = find_mode(model or "")
         if named is not None and named != model:
-            return f"libvirt refuses the mode {_short(model)}: it is spelt {str(named)!r}."
+            return f"libvirt does not accept the mode {_short(model)}. Write {str(named)!r}."
     if mode == "custom" and model is not None:
         return _refused_custom(model, asks, host, place)
     return None
 
 
 def _refused_custom(model: str, asks: Asks, host: HostAnswer, place: Place) -> str | None:
-    """Why libvirt refuses a processor by its name."""
+    """Why libvirt or KVM refuses the processor of custom; None where neither does."""
     named, own = find_processor(model), host.own_mode
     asked = f"The domain asks for the processor {_short(model)} (custom, which is -cpu)"
     if named is not None and own is not None and named.mode != own:
-        return f"{asked}. KVM presents none but the physical one, {host.cpu_physical}."
+        return f"{asked}. KVM presents only the physical one, {host.cpu_physical}."
     compares = asks.cpu_check not in ("none", "full")
     if compares and not place.has_host_model(host.cpu_physical):
-        return f"{asked}, which libvirt cannot compare: it does not know the host's."
+        return f"{asked}. libvirt cannot compare it, because it does not know that of the host."
     if compares and asks.cpu_vendor not in (None, libvirt.VENDOR):
-        return f"{asked} of the vendor {_short(asks.cpu_vendor)}: here it is {libvirt.VENDOR}."
+        return f"{asked} of the vendor {_short(asks.cpu_vendor)}. Write {libvirt.VENDOR}."
     if named is None:
         return f"{asked}, which libvirt does not know." if compares else None
     if "_" in model and not compares:
         return None
     in_table = libvirt.knows(place.libvirt, named)
     if in_table and model != named.upper():
-        return f"{asked}: the {named.label}, which libvirt spells {named.upper()!r}."
+        return f"{asked}. libvirt spells it {named.upper()!r}."
     if not in_table and (compares or model != named):
         return f"{asked}, which this libvirt does not know."
     return None
 
 
 def _by_mode(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMode | None]:
-    """The verdict by the mode that the guest gets, on a host that answered or has a hint."""
+    """The verdict by the mode of the guest, on a host that answered or gave a hint."""
     words = asks.words
     compat = words.property("max-cpu-compat")
     if compat is None and asks.cpu_mode == "host-model":
@@ -284,27 +286,31 @@ def _by_mode(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuM
     processor = words.cpu if words.cpu is not None else _custom(asks)
     if processor is not None and processor != "host":
         named = find_processor(processor)
-        asked = f"The guest is given the processor {_short(processor)} (-cpu)"
+        asked = f"The guest gets the processor {_short(processor)} (-cpu)"
         if named is None:
-            return "unknown", f"{asked}, which is not known here.", None
+            return "unknown", f"{asked}, which kvmppc does not know.", None
         if host.own_mode is None:
             return "unknown", f"{asked}. The host's processor is not known.", None
         if named.mode != host.own_mode:
-            physical = f"KVM presents none but the physical one, {host.cpu_physical}."
+            physical = f"KVM presents only the physical one, {host.cpu_physical}."
             return _no(asks, host, f"{asked}. {physical}")
         if not compat:
             return _physical(asks, host, place, asked, by_name=True)
     if compat:
         return _mode(asks, host, place, compat)
     if asks.cpu_mode not in (None, "custom", "host-model", "host-passthrough"):
-        return "unknown", f"What {_short(asks.cpu_mode)} gives on Power is not known.", None
+        return (
+            "unknown",
+            f"What the mode {_short(asks.cpu_mode)} of <cpu> does on Power is not known.",
+            None,
+        )
     what = {
-        None: "names no processor, which is QEMU's default",
-        "custom": "has its own -cpu",
-        "host-model": "has host-model without a <model>, which is -cpu host",
-        "host-passthrough": "has host-passthrough, which is -cpu host",
+        None: "Without a processor in the domain",
+        "custom": "With -cpu host in <qemu:commandline>",
+        "host-model": "With host-model without a <model> (-cpu host)",
+        "host-passthrough": "With host-passthrough (-cpu host)",
     }[asks.cpu_mode]
-    return _physical(asks, host, place, f"The domain {what}")
+    return _physical(asks, host, place, what)
 
 
 def _custom(asks: Asks) -> str | None:
@@ -316,16 +322,16 @@ def _mode(asks: Asks, host: HostAnswer, place: Place, name: str) -> tuple[str, s
     asked = f"The domain asks for the mode {_short(name)}"
     mode = find_mode(name)
     if mode is None and host.unknown_bits:
-        return "unknown", f"{asked}, which is not known here. {_grants(host)}", None
+        return "unknown", f"{asked}, which kvmppc does not know. {_grants(host)}", None
     if mode is None or mode != name or qemu.knows(place.qemu, mode) is False:
         return _no(asks, host, f"{asked}, which QEMU does not know. {_grants(host)}")
     if host.own_mode is not None and mode > host.own_mode:
-        physical = f"The processor is an earlier one, {host.cpu_physical}."
+        physical = f"The processor, {host.cpu_physical}, is older."
         return _no(asks, host, f"{asked}. {physical} {_grants(host)}")
     if mode < _OLDEST:
         if host.platform == "powernv":
-            return "unknown", f"{asked}, which wants a hash page table.", None
-        return _no(asks, host, f"{asked}. Nested guests are radix only: {_OLDEST} and later.")
+            return "unknown", f"{asked}, which requires a hash page table.", None
+        return _no(asks, host, f"{asked}. Nested guests support radix only: {_OLDEST} and later.")
     if host.status == "known":
         if mode in host.modes:
             return "yes", f"{asked}. {_grants(host)}", mode
@@ -339,39 +345,41 @@ def _physical(
     """-cpu host without a mode, or the physical processor by its name."""
     own = host.own_mode
     if place.wrapped and host.modes:
-        asked = f"{asked}. {qemu.WRAPPER} adds the newest mode granted, {host.newest}."
-        return "yes", f"{asked} {_grants(host)}", None
+        adds = f"{qemu.WRAPPER} adds the newest granted mode, {host.newest}."
+        return "yes", f"{asked}{'.' if by_name else ','} {adds} {_grants(host)}", None
     asks_kernel = qemu.asks_kernel(place.qemu, host.revision)
     if asks_kernel and not by_name and host.modes:
         version = qemu.version_text(qemu.ASKS)
-        asked = f"{asked}. From {version} on QEMU takes the newest mode granted, {host.newest}."
-        return "yes", f"{asked} {_grants(host)}", _newest(host)
-    if own is None:
-        return "unknown", f"{asked}. The host's processor is not known.", None
+        takes = f"QEMU {version} and later use the newest granted mode, {host.newest}."
+        return "yes", f"{asked}, {takes} {_grants(host)}", _newest(host)
     if not by_name:
-        asked = f"{asked}: to QEMU the physical processor, {host.cpu_physical}"
+        asked = f"{asked}, QEMU presents the physical processor"
+    if own is None:
+        return "unknown", f"{asked}, which is not known.", None
+    if not by_name:
+        asked = f"{asked}, {host.cpu_physical}"
     if host.status == "hint":
         return _by_hint(asks, host, asked, own)
     if own in host.modes:
         return "yes", f"{asked}. {_grants(host)}", own
     if asks_kernel and by_name:
-        return "unknown", f"{asked}. What QEMU from 11.2 on makes of it is not known.", None
+        return "unknown", f"{asked}. How QEMU 11.2 and later treat it is not known.", None
     return _no(asks, host, f"{asked}. {_grants(host)}")
 
 
 def _by_hint(
     asks: Asks, host: HostAnswer, asked: str, mode: CpuMode
 ) -> tuple[str, str, CpuMode | None]:
-    """What a hint, the host's own mode, says to a mode up to the processor's own."""
+    """The verdict for a mode by a hint, which is the mode of the host itself."""
     hint = _newest(host)
     says = f"{asked}. {_grants(host)}"
     if hint is None or mode < hint:
-        return "unknown", f"{says} Of {mode} it does not speak.", None
+        return "unknown", f"{says} It does not say whether {mode} is granted.", None
     if mode == hint:
         return "likely yes", says, mode
     why = (
-        f"On this kernel such a guest may start all the same, as {mode}, where the hypervisor is "
-        "QEMU; from Linux 7.3 on it does not: KVM then holds guests to what is granted."
+        f"Where the hypervisor is QEMU, such a guest may start on this kernel, as {mode}. From "
+        "Linux 7.3 on it does not start, because KVM enforces the granted modes."
     )
     return "likely no", f"{says} {why}", _named(asks, host) or hint
 
@@ -381,7 +389,7 @@ def _no(asks: Asks, host: HostAnswer, reason: str) -> tuple[str, str, CpuMode | 
 
 
 def _named(asks: Asks, host: HostAnswer) -> CpuMode | None:
-    """The mode that a domain means, if the host grants it."""
+    """The mode that a domain names, if the host grants it."""
     name = asks.words.property("max-cpu-compat") or asks.cpu_model or ""
     named = find_processor(name)
     return named.mode if named is not None and named.mode in host.modes else None
@@ -394,18 +402,18 @@ def _newest(host: HostAnswer) -> CpuMode | None:
 
 
 def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
-    """What is no mode, but keeps the guest from starting here."""
+    """What keeps the guest from starting here, besides its mode."""
     words = asks.words
     if asks.migratable == "on" or (asks.migratable and asks.cpu_mode != "host-passthrough"):
-        yield "libvirt refuses migratable= here: leave it out."
+        yield "libvirt does not support migratable= on Power: remove it."
     if asks.cpu_features:
         names = ", ".join(map(_short, asks.cpu_features[:3]))
-        yield f"QEMU has no <feature> of a processor on Power: leave out {names}."
+        yield f"processors have no <feature> on Power: remove {names}."
     if _is_on(asks.htm, words.property("cap-htm")) and (host.own_mode or _OLDEST) > _OLDEST:
-        yield f"{host.cpu_physical} has no transactional memory: <htm> has to be off."
+        yield f"{host.cpu_physical} has no transactional memory: turn <htm> off."
     nested = _is_on(asks.nested_hv, words.property("cap-nested-hv"))
     if nested and host.nested_api == 2:
-        yield "under nested API v2 a guest cannot nest in its turn: <nested-hv> has to be off."
+        yield "under nested API v2, guests cannot have nested guests: turn <nested-hv> off."
     limit = page_needed(place.page_size)
     if limit is None or asks.huge_pages or place.wrapped:
         return
@@ -413,34 +421,33 @@ def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
     allowed = asks.page_limit if said is None else qemu.read_size(said)
     if (allowed or qemu.GUEST_PAGE) > limit:
         yield (
-            f"this kernel has pages of {size_text(limit)}: without "
-            f"{PAGE_LIMIT}={limit >> 10}k (<maxpagesize>) no guest starts."
+            f"the host has pages of {size_text(limit)}: set "
+            f"{PAGE_LIMIT}={limit >> 10}k (<maxpagesize>), or the guest does not start."
         )
 
 
 def _is_on(state: str | None, word: str | None) -> bool:
-    """Whether a feature is on; QEMU's own word counts before libvirt's."""
+    """Whether a feature is on; an argument for QEMU takes precedence over the domain."""
     return state == "on" if word is None else word in ("on", "yes", "true", "y")
 
 
 def _grants(host: HostAnswer) -> str:
-    own = host.cpu_effective
-    physical = host.own_mode
-    itself = f", itself in {own} mode," if own and physical and own != physical else ""
+    """What the host grants, a sentence; with its own mode where that is a compatibility mode."""
     if host.status == "hint":
-        return f"The host{itself} cannot be asked; its own mode, {host.hint}, is a hint."
-    modes = modes_text(host.modes, host.unknown_bits or 0)
-    return f"The host{itself} grants {modes}."
+        return f"The host cannot be asked. It runs in {host.hint} mode, which is a hint."
+    own, physical = host.cpu_effective, host.own_mode
+    itself = f" runs in {own} mode, and" if own and physical and own != physical else ""
+    return f"The host{itself} grants {modes_text(host.modes, host.unknown_bits or 0)}."
 
 
 def _first(program: str, version: tuple[int, int] | None, processor: str) -> str:
-    """Which version of a program is the first to know a processor, a sentence."""
+    """A sentence with the first version of a program that knows a processor."""
     if version is None:
-        return f"{program} does not know the processor {processor}, as far as is known here."
-    return f"Only {program} from {qemu.version_text(version)} on knows the processor {processor}."
+        return f"No version of {program} is known to support the processor {processor}."
+    return f"The processor {processor} needs {program} {qemu.version_text(version)} or later."
 
 
 def _short(text: str | None) -> str:
-    """Text from a file, in quotes, cut off where it is long, with nothing but ASCII."""
+    """Text from a file, in quotes, in ASCII, and at most 60 characters of it."""
     text = text or ""
     return ascii(text if len(text) <= 60 else text[:57] + "...")

@@ -59,12 +59,31 @@ def test_a_pure_package_advises_from_a_record(pure):
     assert (code, "max-cpu-compat=power10" in out) == (0, True)
 
 
+def test_a_pure_package_explains_a_message_without_a_host(pure):
+    words = ["-m", "kvmppc", "explain", "kvm run failed Invalid argument"]
+    code, out, err = python(pure, *words)
+    assert (code, err) == (0, "")
+    assert "try    Give the guest a granted mode" in out
+    code, out, _ = python(pure, *words, "--json")
+    assert (code, json.loads(out)["hostname"]) == (0, None)
+
+
 def test_the_version_says_that_a_package_is_pure(pure):
     assert python(pure, "-m", "kvmppc", "--version") == (0, f"kvmppc 0.1.0 ({PURE})\n", "")
 
 
 @pytest.mark.parametrize(
-    "words", ["", "-q", "probe --json", "doctor", "hosts", "advise --for qemu", "bench"]
+    "words",
+    [
+        "",
+        "-q",
+        "probe --json",
+        "doctor",
+        "hosts",
+        "advise --for qemu",
+        "bench",
+        "explain message --simulate power10",
+    ],
 )
 def test_a_pure_package_says_why_it_cannot_ask(pure, words):
     assert python(pure, "-m", "kvmppc", *words.split()) == (2, "", f"kvmppc: {PURE}\n")

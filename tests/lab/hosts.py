@@ -403,7 +403,7 @@ HOSTS = [
             Guest(
                 "advised-bookworm",
                 "nested advise",
-                "Only QEMU from 9.2 on knows the processor power11.",
+                "The processor power11 needs QEMU 9.2 or later.",
                 boots=False,
                 suite="bookworm",
             ),

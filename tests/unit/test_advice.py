@@ -79,7 +79,9 @@ def test_where_there_is_no_answer_there_is_no_advice(name):
 
 
 def test_bits_of_no_known_mode_are_told_raw():
-    with pytest.raises(NotGrantedError, match=r"none that is known here, and 0x8000000000000000"):
+    with pytest.raises(
+        NotGrantedError, match=r"no known mode, and the unknown bits 0x8000000000000000"
+    ):
         kvmppc.choose_mode(report_granting(1 << 63))
 
 

@@ -115,9 +115,9 @@ def test_a_domain_can_be_copied_and_pickled_and_is_equal_to_its_copy():
         (b"", "not XML"),
         (b"# kvmppc", "not XML"),
         (b"<domain type='kvm'>", "not XML"),
-        (b"<network/>", "its root is 'network'"),
-        (b"<domstatus><domain type='kvm'/></domstatus>", "its root is 'domstatus'"),
-        (b"<domain xmlns='urn:x' type='kvm'/>", "its root is 'domain', not libvirt's domain"),
+        (b"<network/>", "its root element is 'network'"),
+        (b"<domstatus><domain type='kvm'/></domstatus>", "its root element is 'domstatus'"),
+        (b"<domain xmlns='urn:x' type='kvm'/>", "not libvirt's <domain>"),
         (b"<domain/>", "no type"),
         (b"<domain type='kvm'><os/></domain>", "no <os> with a <type>"),
         ("<domain/>".encode("utf-16"), "UTF-16"),
@@ -152,7 +152,7 @@ def test_a_document_type_is_refused_and_with_it_all_entities(doctype):
 def test_the_size_has_a_limit():
     room = SIZE_LIMIT - len(xml(more="<!---->"))
     assert Domain(xml(more=f"<!--{'x' * room}-->")).asks.type == "kvm"
-    with pytest.raises(DomainError, match="longer than the 4194304 bytes"):
+    with pytest.raises(DomainError, match="longer than 4194304 bytes"):
         Domain(xml(more=f"<!--{'x' * (room + 1)}-->"))
 
 

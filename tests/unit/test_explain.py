@@ -55,6 +55,7 @@ SEEN = {
     "kvm-hv: Parent hypervisor does not support nesting (rc=-2)": "cap-nested-papr=on",
     "ioctl(KVM_CREATE_VM) failed: 22 Invalid argument": "kvmppc doctor",
     "Could not access KVM kernel module: Permission denied": "kvmppc doctor",
+    "qemu-system-ppc64: -accel kvm: failed to initialize kvm: Invalid argument": "kvmppc doctor",
 }
 
 

@@ -68,7 +68,7 @@ def hook(monkeypatch, capfd):
 def test_a_guest_that_asks_for_what_is_not_granted_is_not_started(hook):
     code, err = hook(BEGIN, REFUSED)
     assert code == 1
-    assert err.startswith("kvmppc: guest is not started. The domain has host-passthrough")
+    assert err.startswith("kvmppc: guest is not started. With host-passthrough")
     assert "<model>power10</model>" in err
     assert err.count("\n") == 1
 

@@ -137,7 +137,7 @@ def test_a_hook_asks_libvirt_for_its_version_alone(program, tmp_path):
 
 def test_a_machine_without_programs_is_a_place_that_nothing_is_known_of(program):
     assert place_here() == Place()
-    assert Place().text() == "assumed: QEMU before 11.2, libvirt from 11.4 on"
+    assert Place().text() == "assumed: QEMU before 11.2, libvirt 11.4 or later"
 
 
 def test_a_place_is_a_value():
@@ -170,9 +170,9 @@ def real():
 @pytest.mark.parametrize(
     ("version", "state", "says"),
     [
-        ("7.2.22", "warn", "Only QEMU from 9.2 on knows the processor power11."),
-        ("10.0.2", "warn", "a guest that is given no mode does not start"),
-        ("11.1.90", "pass", "a guest that is given no mode starts"),
+        ("7.2.22", "warn", "The processor power11 needs QEMU 9.2 or later."),
+        ("10.0.2", "warn", "a guest without a mode does not start"),
+        ("11.1.90", "pass", "a guest without a mode starts"),
     ],
 )
 def test_doctor_tells_what_the_qemu_that_is_here_does(version, state, says, real, program):
@@ -192,13 +192,16 @@ def test_doctor_tells_of_a_libvirt_that_refuses_host_model(real, program):
 
 def test_doctor_tells_where_a_program_is_missing(real, program):
     steps = look(real)
-    assert steps["qemu"][1].startswith("none is on the PATH: ")
+    assert steps["qemu"][1].startswith("not found; ")
     assert steps["libvirt"][0] == "not asked"
 
 
 def test_on_an_older_kernel_doctor_tells_that_a_later_one_will_refuse():
     with simulated_host("linux-6.12-as-power10"):
         state, found, remedy = look(kvmppc.probe())["qemu"]
-    assert (state, remedy) == ("warn", "kvmppc advise prints the words that a guest needs here.")
+    assert (state, remedy) == (
+        "warn",
+        "Run kvmppc advise: it prints what to give QEMU or libvirt here.",
+    )
     assert "is likely not to start" in found
-    assert "from Linux 7.3 on it does not" in found
+    assert "From Linux 7.3 on it does not" in found

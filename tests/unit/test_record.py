@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import kvmppc
 from kvmppc import HostReport, RecordError
 from kvmppc.output import report_text
+from kvmppc.processors import Processor
 from kvmppc.record import FIELDS, schema_text
 from kvmppc.testing import simulated_host, simulated_hosts
 
@@ -168,6 +169,13 @@ def test_what_a_later_version_says_is_kept_by_name():
     assert hash(HostReport.from_json(report.to_json())) == hash(report)
     assert "power13" not in report_text(report).partition("modes")[2].partition("later")[0]
     assert "of kvmppc 9.0, not known here: rack, modes, newest" in report_text(report)
+
+
+def test_a_name_in_the_spelling_of_another_program_is_not_a_known_processor():
+    record = {**record_of("power10"), "cpu_physical": "power10_v2.0"}
+    report = HostReport.from_dict(record)
+    assert not isinstance(report.cpu_physical, Processor)
+    assert report.to_dict() == record
 
 
 def test_what_a_later_version_says_costs_no_host_its_place_under_a_hint_or_on_bare_metal():
