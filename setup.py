@@ -31,7 +31,7 @@ pure = not sys.platform.startswith("linux") or os.environ.get("KVMPPC_PURE") == 
 limited = not (hasattr(sys, "gettotalrefcount") or sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 PYTHON_TOOLS = (
-    "python3-setuptools python3-wheel python3-cffi (Debian, RHEL, SUSE) "
+    "python3-setuptools python3-wheel python3-cffi (Debian, RHEL with CRB, SUSE) "
     "or py3-setuptools py3-wheel py3-cffi (Alpine)"
 )
 C_TOOLS = (

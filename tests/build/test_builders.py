@@ -29,7 +29,7 @@ BUILDERS = {
 DEBIAN_12 = BUILDERS["Debian 12"]
 
 PYTHON_TOOLS = (
-    "install python3-setuptools python3-wheel python3-cffi (Debian, RHEL, SUSE)"
+    "install python3-setuptools python3-wheel python3-cffi (Debian, RHEL with CRB, SUSE)"
     " or py3-setuptools py3-wheel py3-cffi (Alpine)."
 )
 C_TOOLS = (
