@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Measures the shim from C: how long each call takes, and how many fit into a
- * second where no clock is looked at in between. Results come back by value, so
- * that loops in many threads share nothing.
+ * Measures the shim from C: how long each call takes, and how many calls per
+ * second are possible without reading the clock in between. Results are returned
+ * by value, so that loops in several threads share no data.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* clock_gettime under -std=c11 */
@@ -14,16 +14,16 @@
 #include "bench.h"
 
 /*
- * Buckets of the histogram: one for each nanosecond up to 127, then 64 for each
- * doubling, so that none is wider than 1/64 of where it starts. The last one
- * starts at 18 minutes and takes all that is longer.
+ * Buckets of the histogram: one per nanosecond up to 127, then 64 per doubling,
+ * so that none is wider than 1/64 of its start. The last bucket starts at 18
+ * minutes and includes everything longer.
  */
 #define SUB_BITS 6
 #define SUB (1U << SUB_BITS)
 
 _Static_assert(KVMPPC_BENCH_BUCKETS % SUB == 0, "whole doublings");
 
-/* The shortest time, in nanoseconds, that is counted in a bucket. */
+/* Returns the shortest time of a bucket, in nanoseconds. */
 uint64_t kvmppc_bench_start(unsigned int bucket)
 {
 	unsigned int shift;
@@ -34,7 +34,7 @@ uint64_t kvmppc_bench_start(unsigned int bucket)
 	return (uint64_t)(bucket - shift * SUB) << shift;
 }
 
-/* The bucket that a time is counted in. */
+/* Returns the bucket of a time. */
 static unsigned int bucket_of(uint64_t nanoseconds)
 {
 	unsigned int shift = 63 - SUB_BITS - (unsigned int)__builtin_clzll(nanoseconds | SUB);
@@ -50,7 +50,7 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000000U + (uint64_t)time.tv_nsec;
 }
 
-/* Asks once; 0, or the negative errno of a refusal. What the answer is does not matter here. */
+/* Makes one call; returns 0 or a negative errno. The answer itself is not needed. */
 static int ask(int fd, int revision)
 {
 	int result;
@@ -62,8 +62,8 @@ static int ask(int fd, int revision)
 }
 
 /*
- * Asks up to a number of times or up to a time, whichever is less, and looks at
- * the clock before and after each call. What a clock costs is in each time.
+ * Repeats the call until a number of calls or a time is reached, and reads the
+ * clock before and after each call. Each time includes reading the clock.
  */
 struct kvmppc_bench kvmppc_bench_timed(int fd, int revision, uint64_t calls, uint64_t nanoseconds)
 {
@@ -87,7 +87,7 @@ struct kvmppc_bench kvmppc_bench_timed(int fd, int revision, uint64_t calls, uin
 	return bench;
 }
 
-/* Asks a number of times and looks at the clock only before and after them all: the floor. */
+/* Repeats the call and reads the clock only before the first and after the last: the floor. */
 struct kvmppc_bench kvmppc_bench_floor(int fd, int revision, uint64_t calls)
 {
 	struct kvmppc_bench bench = {0};

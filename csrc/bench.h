@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loops that measure: each asks a question of the shim over and over, with
- * nothing of Python in between. Read by the C compiler and by build_ffi.py,
- * like kvmppc.h.
+ * Loops for measurements: each repeats one call of the shim without any Python
+ * in between. Both the C compiler and build_ffi.py read this file, like
+ * kvmppc.h.
  *
- * The question is check_extension of capability 250 where the revision is
- * KVMPPC_REVISION_NONE, and get_compat_caps of the revision where it is not.
+ * If the revision is KVMPPC_REVISION_NONE, the call is check_extension of
+ * capability 250; otherwise it is get_compat_caps of that revision.
  */
 #ifndef KVMPPC_BENCH_H
 #define KVMPPC_BENCH_H
@@ -17,9 +17,9 @@
 
 struct kvmppc_bench {
 	int error;                    /* 0 or the negative errno of the call that ended the loop */
-	uint64_t calls;               /* that were answered */
+	uint64_t calls;               /* successful calls */
 	uint64_t nanoseconds;         /* from before the first call to after the last */
-	uint64_t longest;             /* of the calls timed one by one, nanoseconds */
+	uint64_t longest;             /* the longest single call, in nanoseconds */
 	uint64_t counts[KVMPPC_BENCH_BUCKETS];
 };
 

@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The two questions that loops ask, KVM_CHECK_EXTENSION and
- * KVM_PPC_GET_COMPAT_CAPS, for a module of their own that keeps the GIL
- * (kvmppc._fast). cffi's code gives it back around every call and takes it
- * again, which costs more than the rest of the way from Python to the kernel,
- * and makes two threads that ask slower than one.
+ * The two calls that programs make in loops, KVM_CHECK_EXTENSION and
+ * KVM_PPC_GET_COMPAT_CAPS, for a module of their own that holds the GIL
+ * (kvmppc._fast). cffi's code releases the GIL around every call. That takes
+ * longer than the rest of the path from Python to the kernel, and makes two
+ * threads together slower than one.
  *
- * Why keeping it is safe: both calls only read what the kernel has in memory.
- * They take no lock that is held for long, never sleep, never wait for another
- * thread of this process, and come back in less than a microsecond, so nobody
- * waits longer for the GIL than for any other short function. Nothing in here
- * calls Python.
+ * Why holding it is safe: both calls only read data in the kernel's memory. They
+ * take no lock that is held for long, never sleep, never wait for another thread
+ * of this process, and return in less than a microsecond. Other threads wait for
+ * the GIL no longer than for any other short function. This code does not call
+ * Python.
  *
- * What would make it unsafe: a call that can sleep or block, as KVM_CREATE_VM,
- * open and close can, which therefore stay in kvmppc._native; a descriptor of
- * something else than KVM whose ioctl can (Kvm and Vm ask every descriptor once
- * through kvmppc._native, and refuse what is not KVM); a call into Python, or a
- * lock that a thread holds while it waits for the GIL.
+ * What would make it unsafe: a call that can sleep or block, such as
+ * KVM_CREATE_VM, open and close, which therefore stay in kvmppc._native; a
+ * descriptor that is not KVM's and whose ioctl can block (Kvm and Vm make the
+ * first call on every descriptor through kvmppc._native, and reject descriptors
+ * that are not KVM's); a call into Python; or a lock that a thread holds while
+ * it waits for the GIL.
  *
- * Here cffi's code and all of the shim are one translation unit, which makes the
- * way short. cffi includes Python.h first, then this file, then has its own
- * code, in which the macros that are redefined below stand around each call: the
- * two for the GIL, and the two that keep errno, which the shim gives back in its
- * results.
+ * cffi's code and the whole shim are one translation unit here, which makes
+ * calls faster. cffi includes Python.h, then this file, then its own code. In
+ * that code the macros redefined below enclose each call: two for the GIL, and
+ * two that save and restore errno, which the shim returns in its results.
  */
 #include "fast.h"
 
 /*
  * The descriptor of a handle must not be closed between reading its number and
- * asking. With the GIL held no other thread can close it; where there is none,
- * as in a free-threaded Python, or it is given back, as by PyPy and in
- * kvmppc._simhost, the question counts itself in and out.
+ * the system call. While this thread holds the GIL, no other thread can close
+ * it. If there is no GIL (free-threaded Python), or if it is released (PyPy,
+ * kvmppc._simhost), the call counts itself in and out.
  */
 #ifdef Py_PYTHON_H
 #include "kvmppc.c"
@@ -50,7 +50,7 @@
 #endif
 #endif
 
-/* Asks for a capability: what the kernel answers, or a negative errno. */
+/* Checks a capability: returns the kernel's answer, or a negative errno. */
 int kvmppc_fast_check_extension(struct kvmppc_question *question)
 {
 	struct kvmppc_handle *handle = question->handle;
@@ -60,7 +60,7 @@ int kvmppc_fast_check_extension(struct kvmppc_question *question)
 	return result;
 }
 
-/* Asks for the modes: kvmppc_get_plain's small number. */
+/* Asks for the modes: returns the small number of kvmppc_get_plain. */
 int kvmppc_fast_get_compat_caps(struct kvmppc_handle *vm)
 {
 	int result = kvmppc_get_plain(kvmppc_handle_enter(vm), vm->revision);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two questions that loops ask. Read by the C compiler and by build_ffi.py, like kvmppc.h. */
+/* The two calls that programs make in loops. Both the C compiler and build_ffi.py read this file. */
 #ifndef KVMPPC_FAST_H
 #define KVMPPC_FAST_H
 

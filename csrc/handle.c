@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What Python's Kvm and Vm do with their descriptors. A descriptor that the
- * kernel makes is in its handle before this code returns, where a signal's
- * handler that raises cannot lose it.
+ * The operations of Python's Kvm and Vm on their descriptors. A new descriptor is
+ * in its handle before this code returns. An exception in a signal handler
+ * therefore cannot leak it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* as in kvmppc.c */
@@ -11,7 +11,7 @@
 
 #include "handle.h"
 
-/* Closes the descriptor if it is ours, and if it has not been closed: whoever takes it out does it. */
+/* Closes the descriptor if it is ours and still open; the exchange lets only one caller close it. */
 static void close_owned(struct kvmppc_handle *handle)
 {
 	int fd = __atomic_exchange_n(&handle->owned, -1, __ATOMIC_SEQ_CST);
@@ -20,7 +20,7 @@ static void close_owned(struct kvmppc_handle *handle)
 		close(fd);
 }
 
-/* A question begins: what is to be asked, -1 where the handle is closed. */
+/* Begins a call: returns the descriptor to use, -1 if the handle is closed. */
 int kvmppc_handle_enter(struct kvmppc_handle *handle)
 {
 	int before = __atomic_fetch_add(&handle->users, 1, __ATOMIC_SEQ_CST);
@@ -29,9 +29,9 @@ int kvmppc_handle_enter(struct kvmppc_handle *handle)
 }
 
 /*
- * A question has ended. If the handle was closed meanwhile, the last one closes
- * the descriptor. That there are no users and that it is closed must be seen at
- * once, so both are in one number: else a question could begin in between.
+ * Ends a call. If the handle was closed meanwhile, the last call closes the
+ * descriptor. Both facts, no users and closed, must be read at the same time:
+ * otherwise a call could begin in between. They are therefore in one number.
  */
 void kvmppc_handle_leave(struct kvmppc_handle *handle)
 {
@@ -40,8 +40,9 @@ void kvmppc_handle_leave(struct kvmppc_handle *handle)
 }
 
 /*
- * Closes a handle; may be called again, and by many at once. Python's close()
- * has set fd to -1 before, with the GIL held, for the questions of fast.c.
+ * Closes a handle; may be called repeatedly, and by several threads at once.
+ * Python's close() has already set fd to -1 while holding the GIL, for the calls
+ * in fast.c.
  */
 void kvmppc_handle_close(struct kvmppc_handle *handle)
 {
@@ -52,7 +53,7 @@ void kvmppc_handle_close(struct kvmppc_handle *handle)
 		close_owned(handle);
 }
 
-/* A descriptor that was made here becomes a handle's; a negative errno is only passed on. */
+/* Stores a new descriptor in its handle and returns 0; passes a negative errno on. */
 static int keep(struct kvmppc_handle *handle, int fd)
 {
 	if (fd < 0)
@@ -62,13 +63,13 @@ static int keep(struct kvmppc_handle *handle, int fd)
 	return 0;
 }
 
-/* Opens a device into an empty handle; 0, or a negative errno. */
+/* Opens a device into an empty handle; returns 0 or a negative errno. */
 int kvmppc_handle_open(struct kvmppc_handle *kvm, const char *path)
 {
 	return keep(kvm, kvmppc_open(path));
 }
 
-/* Makes a VM into an empty handle; 0, or a negative errno. */
+/* Creates a VM into an empty handle; returns 0 or a negative errno. */
 int kvmppc_handle_create_vm(struct kvmppc_handle *kvm, struct kvmppc_handle *vm)
 {
 	int result = keep(vm, kvmppc_create_vm(kvmppc_handle_enter(kvm)));
@@ -77,7 +78,7 @@ int kvmppc_handle_create_vm(struct kvmppc_handle *kvm, struct kvmppc_handle *vm)
 	return result;
 }
 
-/* The questions of kvmppc.c, counted. */
+/* As in kvmppc.c, with the call counted. */
 int kvmppc_handle_get_api_version(struct kvmppc_handle *kvm)
 {
 	int result = kvmppc_get_api_version(kvmppc_handle_enter(kvm));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Handles: a descriptor together with who uses it, so that threads can ask while
- * another one closes, and so that no descriptor is ever in nobody's hands. Read
- * by the C compiler and by build_ffi.py, like kvmppc.h.
+ * Handles: a descriptor with a count of its users. Threads can use a handle
+ * while another one closes it, and no descriptor is ever without an owner. Both
+ * the C compiler and build_ffi.py read this file, like kvmppc.h.
  *
- * A descriptor's number is given to the next file as soon as it is closed. So a
- * question reads the number and asks with nothing in between that could close
- * it: it counts itself in and out, and the last one out of a closed handle
- * closes the descriptor. The questions of fast.c hold the GIL instead.
+ * After a descriptor is closed, the next file can get its number. Therefore
+ * nothing may close the descriptor between reading its number and the system
+ * call. Each call counts itself in and out, and the last one out of a closed
+ * handle closes the descriptor. The calls in fast.c hold the GIL instead.
  */
 #ifndef KVMPPC_HANDLE_H
 #define KVMPPC_HANDLE_H
@@ -15,16 +15,16 @@
 #include "kvmppc.h"
 
 /* cdef begins */
-#define KVMPPC_HANDLE_CLOSED 1073741824       /* in users: more than there can be threads */
+#define KVMPPC_HANDLE_CLOSED 1073741824       /* a bit in users, above any number of threads */
 
 struct kvmppc_handle {
-	int fd;                       /* what is asked; -1 once closed, which the kernel refuses by itself */
-	int owned;                    /* what is to be closed; -1 where that is somebody else's, or done */
-	int users;                    /* questions that are under way, and whether it is closed */
-	int revision;                 /* of a VM, once it is decided */
+	int fd;                       /* the descriptor to use; -1 once closed, which the kernel rejects with EBADF */
+	int owned;                    /* the descriptor to close; -1 if it is not ours or already closed */
+	int users;                    /* calls in progress, and the bit KVMPPC_HANDLE_CLOSED */
+	int revision;                 /* of a VM, once it is known */
 };
 
-/* One number for check_extension to take: a call from Python with one argument costs half of one with two. */
+/* The arguments of check_extension in one struct: for Python, a call with one argument takes half the time. */
 struct kvmppc_question {
 	struct kvmppc_handle *handle;
 	unsigned int capability;

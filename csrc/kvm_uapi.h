@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's side of the conversation: <linux/kvm.h> plus what it may lack.
+ * The kernel's interface: <linux/kvm.h>, plus definitions that it may lack.
  *
- * KVM_PPC_GET_COMPAT_CAPS is young. Its capability and request are in
- * <linux/kvm.h> since Linux 7.3, its struct and bits in powerpc's <asm/kvm.h>,
- * so a header may have none, some (x86) or all of the names, and a header made
- * from an earlier posting of the patch has the same names with other values.
+ * KVM_PPC_GET_COMPAT_CAPS is new in Linux 7.3. Its capability and request are in
+ * <linux/kvm.h>, its struct and bits in powerpc's <asm/kvm.h>. A header may
+ * therefore have none, some (x86) or all of the names. A header from an earlier
+ * posting of the patch has the same names with other values.
  *
- * What goes over the wire must not depend on the header that happened to be
- * installed where the package was built. So the shim speaks only through the
- * KVMPPC_ names below, which stand in for what the header lacks and are
- * compared with what it has. The outcome is compiled in as KVMPPC_FROM_*, for
- * `kvmppc --version` and for the tests.
+ * The values sent to the kernel must not depend on the header with which the
+ * package was built. The shim therefore uses only the KVMPPC_ names below. They
+ * are compared with the names that the header has. The result is compiled in as
+ * KVMPPC_FROM_*, for `kvmppc --version` and for the tests.
  */
 #ifndef KVMPPC_KVM_UAPI_H
 #define KVMPPC_KVM_UAPI_H
@@ -35,7 +34,7 @@ struct kvmppc_wire_linux_7_3 {
 	uint64_t compat_capabilities;
 };
 
-/* The struct of patch-v4: the same three words, the first two the other way round. */
+/* The struct of patch-v4: the same three words, with the first two swapped. */
 struct kvmppc_wire_patch_v4 {
 	uint64_t flags;
 	uint64_t size;
@@ -53,7 +52,7 @@ _Static_assert(offsetof(struct kvmppc_wire_patch_v4, flags) == 0, "patch-v4: fla
 _Static_assert(offsetof(struct kvmppc_wire_patch_v4, size) == 8, "patch-v4: size comes second");
 _Static_assert(offsetof(struct kvmppc_wire_patch_v4, compat_capabilities) == 16, "patch-v4: the answer comes last");
 
-/* 249 is KVM_CAP_S390_HPAGE_2G in mainline; powerpc answers 0 to it, other architectures may not. */
+/* In mainline 249 is KVM_CAP_S390_HPAGE_2G: powerpc returns 0 for it, other architectures may not. */
 #define KVMPPC_CAP_LINUX_7_3 250
 #define KVMPPC_CAP_PATCH_V4 249
 #define KVMPPC_GET_LINUX_7_3 _IO(KVMIO, 0xb8)
@@ -65,9 +64,9 @@ _Static_assert(offsetof(struct kvmppc_wire_patch_v4, compat_capabilities) == 16,
 #define KVMPPC_BIT_POWER11 (1ULL << 60)
 
 /*
- * What the installed header says of each name, asked for name by name: nothing
- * (so only our definition exists), the same as ours, or something else (so ours
- * is used against it).
+ * For each name: whether the installed header lacks it, has the same definition
+ * as this file, or has another one. This file's definition is used in all three
+ * cases.
  */
 #define KVMPPC_FALLBACK 0
 #define KVMPPC_HEADER 1
@@ -86,7 +85,7 @@ _Static_assert(offsetof(struct kvmppc_wire_patch_v4, compat_capabilities) == 16,
 #define KVMPPC_FROM_REQUEST KVMPPC_FALLBACK
 #endif
 
-/* The preprocessor cannot ask for a struct; this macro stands beside it in the header. */
+/* The preprocessor cannot test for a struct, but the header defines this macro together with it. */
 #ifdef KVM_PPC_COMPAT_CAPS_SIZE_VER0
 #define KVMPPC_SAME_PLACE(field)                                               \
 	(offsetof(struct kvm_ppc_compat_caps, field) ==                        \

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shim: one function for each thing that is asked of KVM.
+ * The shim: one function for each request to KVM.
  *
  * All system calls go through kvmppc_sys_open and kvmppc_sys_ioctl. simhost.c
- * includes this file with KVMPPC_SYS_DEFINED and puts a simulated kernel there;
- * the shim above that line is the same code in both extension modules, and
- * there is no switch at run time.
+ * includes this file with KVMPPC_SYS_DEFINED and replaces these two with a
+ * simulated kernel. The rest of the shim is the same code in both extension
+ * modules, and there is no switch at run time.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* O_CLOEXEC under -std=c11 */
@@ -22,28 +22,28 @@
 #ifndef KVMPPC_SYS_DEFINED
 
 /*
- * Turns libc's errno into the result at once. Only -1 stands for it: any other
- * negative number is one that libc took for no errno, and goes on as it is. A
- * failure is never made an answer of 0, whatever errno says.
+ * Converts -1 from libc to a negative errno at once. libc returns other negative
+ * numbers unchanged if they are not an errno, and so does this. A failure never
+ * becomes an answer of 0, whatever errno is.
  */
 static int result_of(int result)
 {
 	return result == -1 && errno != 0 ? -errno : result;
 }
 
-/* The choke point for open. */
+/* The only place that calls open. */
 static int kvmppc_sys_open(const char *path, int flags)
 {
 	return result_of(open(path, flags));
 }
 
-/* The choke point for ioctl. */
+/* The only place that calls ioctl. */
 static int kvmppc_sys_ioctl(int fd, unsigned long request, uintptr_t argument)
 {
 	return result_of(ioctl(fd, request, argument));
 }
 
-/* What a row of the table below needs that is only for powerpc. */
+/* For rows of the table below that apply only to powerpc. */
 #ifdef __powerpc__
 #define KVMPPC_IS_POWERPC 1
 #else
@@ -58,28 +58,27 @@ static int kvmppc_sys_ioctl(int fd, unsigned long request, uintptr_t argument)
 #define KVMPPC_FROM_AUXV(type) NULL
 #endif
 
-/* Opens /dev/kvm for asking: read and write as KVM requires, and not inherited by programs we start. */
+/* Opens /dev/kvm for reading and writing, as KVM requires; child programs do not inherit it. */
 int kvmppc_open(const char *path)
 {
 	return kvmppc_sys_open(path, O_RDWR | O_CLOEXEC);
 }
 
-/* Tells a KVM device from any other file, and the one API version there is (12) from a stranger. */
+/* Returns the API version, which is always 12; fails on a file that is not a KVM device. */
 int kvmppc_get_api_version(int kvm_fd)
 {
 	return kvmppc_sys_ioctl(kvm_fd, KVM_GET_API_VERSION, 0);
 }
 
-/* Asks for one capability, on /dev/kvm or on a VM; the two may answer differently. */
+/* Checks one capability, on /dev/kvm or on a VM; the two may return different values. */
 int kvmppc_check_extension(int fd, unsigned int capability)
 {
 	return kvmppc_sys_ioctl(fd, KVM_CHECK_EXTENSION, capability);
 }
 
 /*
- * Makes a VM of the default type; the kernel sets O_CLOEXEC by itself. EINTR
- * goes back to the caller, which can let its signal handlers run before it
- * tries again.
+ * Creates a VM of the default type; the kernel sets O_CLOEXEC. EINTR is returned
+ * to the caller, so that its signal handlers can run before it tries again.
  */
 int kvmppc_create_vm(int kvm_fd)
 {
@@ -87,14 +86,14 @@ int kvmppc_create_vm(int kvm_fd)
 }
 
 /*
- * The revisions of the interface, a row for each: how a kernel tells that it
- * speaks it, and how it is spoken to. Whatever depends on the revision is read
- * here and nowhere else.
+ * The revisions of the interface, one row for each: the capability by which a
+ * kernel reports it, its request and its struct. Everything that depends on the
+ * revision is in this table.
  */
 struct kvmppc_layout {
 	const char *name;
 	unsigned int capability;
-	int powerpc_only;            /* elsewhere another capability has the number */
+	int powerpc_only;            /* elsewhere the number is another capability */
 	unsigned long request;
 	size_t size_at;
 	size_t flags_at;
@@ -114,13 +113,13 @@ static const struct kvmppc_layout layouts[] = {
 
 _Static_assert(sizeof(layouts) / sizeof(layouts[0]) == KVMPPC_REVISIONS, "a row for each revision");
 
-/* The row of a revision, NULL where the number is none. */
+/* Returns the row of a revision, NULL if there is none. */
 static const struct kvmppc_layout *layout_of(int revision)
 {
 	return revision > KVMPPC_REVISION_NONE && revision < KVMPPC_REVISIONS ? &layouts[revision] : NULL;
 }
 
-/* What Python and the record call a revision; NULL where the number is none. */
+/* Returns the name of a revision in Python and in the record, NULL if there is none. */
 const char *kvmppc_revision_name(int revision)
 {
 	const struct kvmppc_layout *layout = layout_of(revision);
@@ -128,7 +127,7 @@ const char *kvmppc_revision_name(int revision)
 	return layout != NULL ? layout->name : NULL;
 }
 
-/* The capability that tells a revision; 0 where the number is none. */
+/* Returns the capability of a revision, 0 if there is none. */
 unsigned int kvmppc_revision_capability(int revision)
 {
 	const struct kvmppc_layout *layout = layout_of(revision);
@@ -137,8 +136,9 @@ unsigned int kvmppc_revision_capability(int revision)
 }
 
 /*
- * Decides which revision of the interface the kernel speaks. The capabilities
- * tell; a trial of the requests would not, since both can fail for other reasons.
+ * Determines which revision of the interface the kernel supports, from the
+ * capabilities. Trying the requests would not tell: both can fail for other
+ * reasons.
  */
 int kvmppc_get_revision(int fd)
 {
@@ -154,10 +154,10 @@ int kvmppc_get_revision(int fd)
 	return KVMPPC_REVISION_NONE;
 }
 
-/* As large as a struct may become before the kernel refuses it whatever the page size. */
+/* The largest struct that a kernel with any page size accepts. */
 #define KVMPPC_WIRE_MAX 4096
 
-/* One call with a struct of the given size, all zero but its size; size is left as the kernel left it. */
+/* Makes one call with a struct of zeros and the given size; returns the kernel's size in size. */
 static int ask_once(int vm_fd, const struct kvmppc_layout *layout, unsigned char *wire, uint64_t *size)
 {
 	int error;
@@ -170,10 +170,10 @@ static int ask_once(int vm_fd, const struct kvmppc_layout *layout, unsigned char
 }
 
 /*
- * The question itself. A kernel that wants another size says so (E2BIG, its own
- * size written back) and is asked once more. A field beyond the returned size
- * was not filled in: it is reported as 0, and the answer as not valid where the
- * capabilities are such a field.
+ * The call with all its cases. If the kernel requires another size, it fails with
+ * E2BIG and returns its own size, and the call is made once more. A field beyond
+ * the returned size was not filled in: it is 0 in the answer. If that is the
+ * field of the capabilities, the answer is not valid.
  */
 static struct kvmppc_answer ask(int vm_fd, const struct kvmppc_layout *layout)
 {
@@ -196,7 +196,7 @@ static struct kvmppc_answer ask(int vm_fd, const struct kvmppc_layout *layout)
 	return answer;
 }
 
-/* The whole answer, for every case; revision is what kvmppc_get_revision said of this descriptor. */
+/* Returns the complete answer; revision is the result of kvmppc_get_revision for this descriptor. */
 struct kvmppc_answer kvmppc_get_compat_caps(int vm_fd, int revision)
 {
 	const struct kvmppc_layout *layout = layout_of(revision);
@@ -205,10 +205,10 @@ struct kvmppc_answer kvmppc_get_compat_caps(int vm_fd, int revision)
 }
 
 /*
- * The answer as one small number, which is what a loop can afford: the upper
- * eight bits of the capabilities, where all known modes are, if nothing else is
- * to be said, and -1 if there is (an error, another size, flags, a lower bit),
- * for which the caller asks kvmppc_get_compat_caps.
+ * Returns the answer as a small number, which is fast enough for loops: the upper
+ * eight bits of the capabilities, which include all known modes. If there is
+ * anything else (an error, another size, flags, a lower bit), it returns -1, and
+ * the caller calls kvmppc_get_compat_caps.
  */
 int kvmppc_get_plain(int vm_fd, int revision)
 {
@@ -228,24 +228,26 @@ int kvmppc_get_plain(int vm_fd, int revision)
 }
 
 /*
- * What the kernel tells every powerpc program of the processor, without a file:
- * containers mask files, and /proc/cpuinfo is not updated when a partition is
- * migrated. AT_PLATFORM is the mode ("power10"); NULL on other architectures.
+ * The kernel passes these facts about the processor to every powerpc program.
+ * They need no file: containers mask files, and /proc/cpuinfo is not updated when
+ * a partition is migrated. AT_PLATFORM is the mode ("power10"); NULL on other
+ * architectures.
  */
 const char *kvmppc_platform(void)
 {
 	return KVMPPC_FROM_AUXV(AT_PLATFORM);
 }
 
-/* AT_BASE_PLATFORM is the processor itself ("power11"); NULL likewise. */
+/* AT_BASE_PLATFORM is the physical processor ("power11"); NULL on other architectures. */
 const char *kvmppc_base_platform(void)
 {
 	return KVMPPC_FROM_AUXV(AT_BASE_PLATFORM);
 }
 
 /*
- * The processor version register as it is now, also after a migration. Reading
- * it is privileged; the kernel does it for programs. 0 on other architectures.
+ * Reads the processor version register live, so it is right after a migration
+ * too. Reading it is privileged; the kernel emulates it for programs. Returns 0
+ * on other architectures.
  */
 uint32_t kvmppc_pvr(void)
 {

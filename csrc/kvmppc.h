@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shim's declarations: the one list that both the C compiler and
- * build_ffi.py read. build_ffi.py hands cffi what stands between the two
- * "cdef" lines, so that part keeps to plain declarations.
+ * The shim's declarations, which both the C compiler and build_ffi.py read.
+ * build_ffi.py passes the text between the two "cdef" lines to cffi, so that
+ * part contains only plain declarations.
  *
- * Every function returns a negative errno where the kernel refused. errno
- * itself is never the message: it is stale after a success, and Python's own
- * work may change it before it is read.
+ * If a system call fails, a function returns a negative errno (-1 from
+ * kvmppc_get_plain). errno itself is not used: after a success it is stale, and
+ * Python may change it before it is read.
  */
 #ifndef KVMPPC_H
 #define KVMPPC_H
@@ -14,18 +14,18 @@
 #include <stdint.h>
 
 /* cdef begins */
-/* One name for each row of the table in kvmppc.c, in the order in which a kernel is tried. */
+/* One for each row of the table in kvmppc.c, in the order in which they are checked. */
 enum kvmppc_revision {
 	KVMPPC_REVISION_NONE,
 	KVMPPC_REVISION_LINUX_7_3,
 	KVMPPC_REVISION_PATCH_V4,
-	KVMPPC_REVISIONS,             /* how many there are */
+	KVMPPC_REVISIONS,             /* their number */
 };
 
-#define KVMPPC_PLAIN_SHIFT 56         /* of the capabilities in a plain answer */
+#define KVMPPC_PLAIN_SHIFT 56         /* a plain answer is the capabilities, shifted right by this */
 
 struct kvmppc_answer {
-	int error;                    /* 0 or a negative errno; with an error only size may mean something */
+	int error;                    /* 0 or a negative errno; on error, only size may be valid */
 	int valid;                    /* whether the returned size covers compat_capabilities */
 	uint64_t size;                /* as the kernel returned it */
 	uint64_t flags;

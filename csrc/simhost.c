@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A simulated host: answers the shim's system calls as a Power host's kernel
- * would. It is compiled only into kvmppc._simhost, never into kvmppc._native,
- * and which host answers is part of the path that is opened ("NAME:/dev/kvm"),
- * so nothing outside the program can switch a simulation on.
+ * A simulated host: answers the shim's system calls as the kernel of a Power host
+ * would. It is compiled only into kvmppc._simhost, never into kvmppc._native. The
+ * path to open selects the host ("NAME:/dev/kvm"), so nothing outside the program
+ * can switch a simulation on.
  *
  * There is no table of open descriptors. A simulated /dev/kvm or VM is a real
- * descriptor of a small sealed file in memory that says what it is, so dup,
- * close, fork, passing it to another process and use after close do what they
- * do with the kernel's own.
+ * descriptor of a small sealed file in memory with its type and host. dup, close,
+ * fork, passing it to another process and use after close therefore behave as
+ * with the kernel's own descriptors.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memfd_create, F_ADD_SEALS, process_vm_readv */
@@ -27,8 +27,8 @@
 /* How a kernel treats the size in the struct. */
 enum simhost_rule {
 	RULE_NO_IOCTL,        /* before 7.3 */
-	RULE_LINUX_7_3,       /* copy_struct_from_user's: shorter and longer structs can be served */
-	RULE_PATCH_POSTED,    /* patch-v4 as posted: longer is accepted, the kernel's own size comes back */
+	RULE_LINUX_7_3,       /* that of copy_struct_from_user: shorter and longer structs are accepted */
+	RULE_PATCH_POSTED,    /* patch-v4 as posted: longer is accepted, the kernel returns its own size */
 	RULE_PATCH_STRICT,    /* patch-v4 as agreed in review: this size and no other */
 };
 
@@ -37,13 +37,13 @@ struct simhost {
 	enum simhost_rule rule;
 	int open_error;              /* of /dev/kvm */
 	int create_vm_error;
-	int backend_error;           /* -ENOTTY: no get_compat_caps operation; -EINVAL: it fails */
-	int capability;              /* KVM_CHECK_EXTENSION of the revision's own number */
+	int backend_error;           /* -ENOTTY: there is no get_compat_caps operation; -EINVAL: it fails */
+	int capability;              /* returned for the capability of its revision */
 	int nested_v1;               /* KVM_CAP_PPC_NESTED_HV: 1 under nested API v1 */
-	int no_hv;                   /* KVM_CAP_PPC_GET_PVINFO: 1 where kvm_hv is not there */
+	int no_hv;                   /* KVM_CAP_PPC_GET_PVINFO: 1 without kvm_hv */
 	size_t struct_size;          /* of the kernel's struct */
 	uint64_t compat_capabilities;
-	uint64_t later_capabilities; /* from a VM's second question on, where that is not 0 */
+	uint64_t later_capabilities; /* from a VM's second call on, if not 0 */
 };
 
 #define P9 KVMPPC_BIT_POWER9
@@ -51,7 +51,7 @@ struct simhost {
 #define P11 KVMPPC_BIT_POWER11
 #define MAINLINE .rule = RULE_LINUX_7_3, .capability = 1, .struct_size = KVMPPC_WIRE_SIZE
 #define V1 .nested_v1 = 1
-/* kvm.ko without kvm-hv.ko: there is a /dev/kvm but no backend that could make a VM. */
+/* kvm.ko without kvm-hv.ko: there is a /dev/kvm, but no backend that can create a VM. */
 #define NO_BACKEND                                                             \
 	.rule = RULE_LINUX_7_3, .no_hv = 1, .struct_size = KVMPPC_WIRE_SIZE, .create_vm_error = -EINVAL
 
@@ -63,14 +63,14 @@ static const struct simhost simhosts[] = {
 	{"power11-as-power10", MAINLINE, .compat_capabilities = P9 | P10},
 	{"power11-as-power9", MAINLINE, .compat_capabilities = P9},
 	{"powervm-power11", MAINLINE, .compat_capabilities = P10 | P11},
-	/* VMs can be made on bare metal, where nothing is nested in anything. */
+	/* On bare metal VMs can be created, but they are not nested guests. */
 	{"powernv10", .rule = RULE_LINUX_7_3, .struct_size = KVMPPC_WIRE_SIZE, V1, .backend_error = -EINVAL},
 	{"linux-6.12", .rule = RULE_NO_IOCTL, V1},
 	{"linux-6.12-as-power10", .rule = RULE_NO_IOCTL},
 	{"no-nesting", NO_BACKEND},
-	/* kvm-hv.ko is not loaded where the MMU is not radix. */
+	/* kvm-hv.ko does not load if the MMU is not radix. */
 	{"power8-mode", NO_BACKEND},
-	/* VMs can be made, and their guests make none: v1 answers like v2 there. */
+	/* VMs can be created, but kvm_hv has nested=N: v1 then looks like v2. */
 	{"nested-off", MAINLINE, .compat_capabilities = P9 | P10},
 	/* kvm-pr.ko has no get_compat_caps operation. */
 	{"kvm-pr", .rule = RULE_LINUX_7_3, .no_hv = 1, .struct_size = KVMPPC_WIRE_SIZE, .backend_error = -ENOTTY},
@@ -97,7 +97,7 @@ static const struct simhost simhosts[] = {
 
 #define SIMHOST_COUNT (sizeof(simhosts) / sizeof(simhosts[0]))
 
-/* What the file behind a simulated descriptor says. */
+/* The content of the file behind a simulated descriptor. */
 struct simhost_object {
 	char magic[8];
 	uint32_t host;               /* index into simhosts */
@@ -107,10 +107,10 @@ struct simhost_object {
 
 static const char magic[8] = "kvmppc1";
 
-/* All of them: any file in memory has some seal, but only one that was made for it has these. */
+/* Any file in memory may have some seal, but only a simulated descriptor has all of these. */
 #define SEALS (F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
 
-/* Linux 6.3's; one more seal then, which the sysctl vm.memfd_noexec adds by itself. */
+/* Since Linux 6.3. It adds another seal, and so does the sysctl vm.memfd_noexec. */
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
@@ -118,7 +118,7 @@ static const char magic[8] = "kvmppc1";
 #define F_SEAL_EXEC 0x0020
 #endif
 
-/* Makes a file in memory; one that is not to be executed must say so where the kernel can be told. */
+/* Creates a file in memory, marked as not executable if the kernel supports that. */
 static int make_file(const char *name)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
@@ -126,7 +126,7 @@ static int make_file(const char *name)
 	return fd >= 0 || errno != EINVAL ? fd : memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 }
 
-/* Makes a descriptor that cannot be changed afterwards, as a kernel object's cannot. */
+/* Creates a descriptor whose content cannot change, like that of a kernel object. */
 static int make_object(uint32_t host, bool is_vm)
 {
 	struct simhost_object object = {.host = host, .is_vm = is_vm, .owner = getpid()};
@@ -136,7 +136,7 @@ static int make_object(uint32_t host, bool is_vm)
 	if (fd < 0)
 		return -errno;
 	memcpy(object.magic, magic, sizeof(magic));
-	/* The offset stays 0: it counts the questions, for answered_before. */
+	/* The offset stays 0: answered_before uses it to count the calls. */
 	if (pwrite(fd, &object, sizeof(object), 0) == (ssize_t)sizeof(object) &&
 	    fcntl(fd, F_ADD_SEALS, SEALS) == 0)
 		return fd;
@@ -145,7 +145,7 @@ static int make_object(uint32_t host, bool is_vm)
 	return -error;
 }
 
-/* Tells what a descriptor is; one that is not ours gets the errno that the kernel gives for it. */
+/* Reads what a descriptor is; fails with the kernel's errno for one that is not simulated. */
 static int read_object(int fd, struct simhost_object *object)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
@@ -160,9 +160,9 @@ static int read_object(int fd, struct simhost_object *object)
 }
 
 /*
- * Tells whether a VM has been asked before, and counts: the only part of a
- * descriptor's file that seals leave free is its offset, which like a VM's state
- * belongs to all who share the descriptor.
+ * Returns whether a VM was asked before, and counts the call. Of a sealed file
+ * only the offset can change. Like the state of a VM, it is shared by all who
+ * share the descriptor.
  */
 static bool answered_before(int fd)
 {
@@ -170,9 +170,9 @@ static bool answered_before(int fd)
 }
 
 /*
- * Copies memory that may not be there, without a fault of our own, through a
- * pipe: write and read say EFAULT by themselves. For where there is no
- * process_vm_readv: qemu-user has none, and some containers forbid it.
+ * Copies memory that may not be mapped through a pipe: write and read return
+ * EFAULT and do not crash. This is for systems without process_vm_readv: qemu-user
+ * does not have it, and some containers forbid it.
  */
 static int copy_by_pipe(void *to, const void *from, size_t size)
 {
@@ -188,7 +188,7 @@ static int copy_by_pipe(void *to, const void *from, size_t size)
 	return error;
 }
 
-/* What process_vm_readv and writev have in common with copy_from_user and copy_to_user. */
+/* The type of process_vm_readv and process_vm_writev. */
 typedef ssize_t (*copier)(pid_t pid, const struct iovec *local, unsigned long locals, const struct iovec *remote,
 			  unsigned long remotes, unsigned long flags);
 
@@ -217,9 +217,9 @@ static int copy_out(uintptr_t to, const void *from, size_t size)
 }
 
 /*
- * put_user: one store, so that of a word over the border of two pages either all
- * is written or nothing. The second part goes first, since it is what may fail:
- * whoever could read the word has its beginning.
+ * put_user is one store: if a word crosses a page boundary, either all of it is
+ * written or nothing. The second part is written first, because it is the one
+ * that can fail: the first part was readable before.
  */
 static int put_word(uintptr_t to, uint64_t word)
 {
@@ -231,13 +231,13 @@ static int put_word(uintptr_t to, uint64_t word)
 	return copy_out(to, &word, sizeof(word));
 }
 
-/* Both postings of the patch have one capability and one request. */
+/* Both versions of the patch use the same capability and request. */
 static bool speaks_patch_v4(const struct simhost *host)
 {
 	return host->rule == RULE_PATCH_POSTED || host->rule == RULE_PATCH_STRICT;
 }
 
-/* KVM_CHECK_EXTENSION: 0 for whatever a host does not have, as with any kernel. */
+/* KVM_CHECK_EXTENSION: returns 0 for a capability that the host lacks, as every kernel does. */
 static int check_extension(const struct simhost *host, uintptr_t capability)
 {
 	switch (capability) {
@@ -255,8 +255,9 @@ static int check_extension(const struct simhost *host, uintptr_t capability)
 }
 
 /*
- * A piece of a caller's memory that is wholly there or wholly not: what follows
- * goes through it piece by piece, as the kernel goes word by word.
+ * The size of a piece of the caller's memory that is either entirely accessible
+ * or not at all: the functions below go piece by piece, as the kernel goes word
+ * by word.
  */
 #define PIECE 64
 
@@ -267,7 +268,7 @@ static size_t piece_at(uintptr_t address, size_t size)
 	return rest < size ? rest : size;
 }
 
-/* check_zeroed_user: what comes first counts, a byte that is not zero or memory that is not there. */
+/* check_zeroed_user: fails at the first byte that is not zero or not accessible. */
 static int check_tail(uintptr_t tail, size_t size)
 {
 	static const unsigned char zero[PIECE];
@@ -283,7 +284,7 @@ static int check_tail(uintptr_t tail, size_t size)
 	return 0;
 }
 
-/* clear_user: the tail is zero already, but a caller who cannot write there is told. */
+/* clear_user: the tail is zero already, but writing fails if the caller's memory is read-only. */
 static int clear_tail(uintptr_t tail, size_t size)
 {
 	static const unsigned char zero[PIECE];
@@ -297,8 +298,8 @@ static int clear_tail(uintptr_t tail, size_t size)
 }
 
 /*
- * The ioctl of linux-7.3: the checks in the kernel's order, then the answer in
- * as much as the caller has room for. Pages have this machine's size.
+ * The ioctl of linux-7.3: the checks in the kernel's order, then the part of the
+ * answer for which the caller has room. The page size is that of this machine.
  */
 static int get_linux_7_3(const struct simhost *host, int fd, uintptr_t argument)
 {
@@ -330,7 +331,7 @@ static int get_linux_7_3(const struct simhost *host, int fd, uintptr_t argument)
 	wire.compat_capabilities = host->later_capabilities != 0 && answered_before(fd)
 					   ? host->later_capabilities
 					   : host->compat_capabilities;
-	memset(answer, 0, sizeof(answer)); /* a later kernel's further fields are its own: 0 here */
+	memset(answer, 0, sizeof(answer)); /* fields of a later kernel are 0 */
 	memcpy(answer, &wire, sizeof(wire));
 	if (size > ours && clear_tail(argument + ours, size - ours) != 0)
 		return -EFAULT;
@@ -388,7 +389,7 @@ static int ioctl_vm(const struct simhost_object *vm, int fd, unsigned long reque
 	return -ENOTTY;
 }
 
-/* Stands behind the choke point for ioctl; public, so that tests can make calls which the shim never makes. */
+/* Replaces ioctl in the shim; public, so that tests can make calls that the shim never makes. */
 int kvmppc_simhost_ioctl(int fd, unsigned long request, uintptr_t argument)
 {
 	struct simhost_object object;
@@ -400,7 +401,7 @@ int kvmppc_simhost_ioctl(int fd, unsigned long request, uintptr_t argument)
 	return object.is_vm ? ioctl_vm(&object, fd, request, argument) : ioctl_kvm(&object, request, argument);
 }
 
-/* Stands behind the choke point for open: "NAME:/dev/kvm" is a host's device, any other path is not there. */
+/* Replaces open in the shim: "NAME:/dev/kvm" is a host's device; no other path exists. */
 static int simhost_open(const char *path)
 {
 	for (uint32_t i = 0; i < SIMHOST_COUNT; i++) {
@@ -412,13 +413,13 @@ static int simhost_open(const char *path)
 	return -ENOENT;
 }
 
-/* Lists the hosts, so that Python's table can be held against this one; NULL after the last. */
+/* Returns the name of a host, NULL after the last, to compare Python's table with this one. */
 const char *kvmppc_simhost_name(unsigned int index)
 {
 	return index < SIMHOST_COUNT ? simhosts[index].name : NULL;
 }
 
-/* The shim itself, with the simulated kernel at its choke point and powerpc's rules. */
+/* The shim itself, with the simulated kernel in place of system calls, and as on powerpc. */
 #define KVMPPC_SYS_DEFINED
 #define KVMPPC_IS_POWERPC 1
 #define kvmppc_sys_open(path, flags) ((void)(flags), simhost_open(path))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Simulated hosts: a kernel of our own behind the shim's choke point. Read by
- * the C compiler and by build_ffi.py, like kvmppc.h.
+ * Simulated hosts: a simulated kernel in place of the shim's system calls. Both
+ * the C compiler and build_ffi.py read this file, like kvmppc.h.
  */
 #ifndef KVMPPC_SIMHOST_H
 #define KVMPPC_SIMHOST_H

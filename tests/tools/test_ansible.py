@@ -145,10 +145,12 @@ def test_where_all_hosts_fail_there_still_are_records(play, tmp_path):
 def test_without_a_package_no_host_is_touched(play, tmp_path, source):
     run = play(source=source, p10="power10", p11="power11-as-power9")
     assert run.returncode != 0
-    found = "is not set for p10, p11" if source is None else f"is {source}, where this machine"
+    found = (
+        "is not set for p10, p11" if source is None else f"is {source}, which is not exactly one"
+    )
     assert f"kvmppc_source {found}" in run.stderr + run.stdout
     assert run.stdout.count("fatal: ") == 1
-    assert "Make a virtual environment" not in run.stdout
+    assert "Create a virtual environment" not in run.stdout
     assert not (tmp_path / "facts").exists()
 
 

@@ -181,7 +181,7 @@ def test_without_kvmppc_it_lets_the_guest_start(words, tmp_path):
         check=False,
     )
     assert done.returncode == 0
-    told = b"Does the first line of the hook name the Python that has it?" in done.stderr
+    told = b"Name the Python that has kvmppc in the first line of the hook." in done.stderr
     assert told == (words[1] == "prepare")
 
 

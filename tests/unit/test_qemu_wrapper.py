@@ -101,7 +101,7 @@ def test_only_what_is_missing_is_added(given, page, added, wrapper):
 def test_where_the_kernel_tells_no_mode_none_is_added_and_it_is_said(says, wrapper):
     out, err = wrapper(START, says=says)
     assert out == START
-    assert err == "kvmppc: no mode was added: the kernel tells none; see kvmppc doctor\n"
+    assert err == "kvmppc: no mode was added, because the kernel reports none; run kvmppc doctor\n"
 
 
 def test_a_mode_that_was_set_counts_and_nobody_is_asked(wrapper, tmp_path):
