@@ -51,7 +51,9 @@ static void check_revisions(void)
 {
 	CHECK(strcmp(kvmppc_revision_name(KVMPPC_REVISION_LINUX_7_3), "linux-7.3") == 0);
 	CHECK(kvmppc_revision_capability(KVMPPC_REVISION_PATCH_V4) == 249);
+	CHECK(strcmp(kvmppc_revision_name(KVMPPC_REVISION_PATCH_V4), "patch-v4") == 0);
 	CHECK(kvmppc_revision_name(KVMPPC_REVISIONS) == NULL);
+	CHECK(kvmppc_revision_name(1 << 20) == NULL);
 	CHECK(kvmppc_revision_name(-1) == NULL);
 	CHECK(kvmppc_revision_capability(KVMPPC_REVISION_NONE) == 0);
 	CHECK(kvmppc_get_compat_caps(-1, KVMPPC_REVISION_NONE).error == -ENOTTY);
@@ -78,10 +80,25 @@ static void check_histogram(void)
 
 #ifdef NATIVE
 
-/*
- * The kernel that is asked here, before libc's ioctl: one that wants a struct of
- * 32 bytes and sets a low bit, on any descriptor that is open.
- */
+/* The kernel that is asked here, before libc's ioctl, on any descriptor that is open. */
+static struct {
+	int result;                   /* of each call: -1 with the errno, or what it answers */
+	int error;
+	uint64_t wants;               /* the only size that it takes; 0 for any */
+	uint64_t size;                /* what it leaves in the struct */
+	uint64_t flags;
+	uint64_t capabilities;
+	unsigned long odd_capability; /* answered with the result; 0 is had by none */
+	int calls;                    /* of the question itself */
+	uintptr_t vm_type;
+} kernel;
+
+static int refuse(int error)
+{
+	errno = error;
+	return -1;
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
 	uint64_t *wire;
@@ -92,28 +109,131 @@ int ioctl(int fd, unsigned long request, ...)
 	va_end(rest);
 	if (fcntl(fd, F_GETFD) < 0)
 		return -1;
+	if (request == KVM_CHECK_EXTENSION && (uintptr_t)wire == kernel.odd_capability)
+		return kernel.result == -1 ? refuse(kernel.error) : kernel.result;
 	if (request == KVM_CHECK_EXTENSION)
-		return 0;
-	errno = ENOTTY;
+		return (uintptr_t)wire == 0 ? refuse(EIO) : 0;
+	if (request == KVM_CREATE_VM)
+		kernel.vm_type = (uintptr_t)wire;
 	if (request != KVMPPC_GET_LINUX_7_3 && request != KVMPPC_GET_PATCH_V4)
-		return -1;
-	if (request == KVMPPC_GET_LINUX_7_3 && wire[0] != 32) {
-		wire[0] = 32;
-		errno = E2BIG;
-		return -1;
+		return refuse(ENOTTY);
+	kernel.calls++;
+	/* The two revisions have the first two words the other way round. */
+	if (kernel.wants != 0 && wire[request == KVMPPC_GET_PATCH_V4] != kernel.wants) {
+		wire[request == KVMPPC_GET_PATCH_V4] = kernel.wants;
+		return refuse(E2BIG);
 	}
-	wire[2] = P9_P10 | 1;
-	return 0;
+	wire[request == KVMPPC_GET_PATCH_V4] = kernel.size;
+	wire[request != KVMPPC_GET_PATCH_V4] = kernel.flags;
+	wire[2] = kernel.capabilities;
+	errno = kernel.error;
+	return kernel.result;
 }
 
+/* What of an answer is believed: as far as its size, its flags and its capabilities tell. */
 static void check_answers(int fd)
 {
-	struct kvmppc_answer answer = kvmppc_get_compat_caps(fd, KVMPPC_REVISION_LINUX_7_3);
+	static const struct {
+		int revision;
+		int result;
+		uint64_t size;
+		uint64_t flags;
+		uint64_t capabilities;
+		int plain;
+		struct kvmppc_answer answer;
+	} expected[] = {
+#define BOTH(...) {KVMPPC_REVISION_LINUX_7_3, __VA_ARGS__}, {KVMPPC_REVISION_PATCH_V4, __VA_ARGS__}
+		BOTH(0, 24, 0, P9_P10, 0x60, {0, 1, 24, 0, P9_P10}),
+		BOTH(0, 24, 0, 0xffULL << 56, 0xff, {0, 1, 24, 0, 0xffULL << 56}),
+		BOTH(0, 24, 0, P9_P10 | 1, -1, {0, 1, 24, 0, P9_P10 | 1}),
+		BOTH(0, 24, 0, P9_P10 | 1ULL << 55, -1, {0, 1, 24, 0, P9_P10 | 1ULL << 55}),
+		BOTH(0, 24, 1, P9_P10, -1, {0, 1, 24, 1, P9_P10}),
+		BOTH(0, 25, 5, P9_P10, -1, {0, 1, 25, 5, P9_P10}),
+		BOTH(0, 32, 0, P9_P10, -1, {0, 1, 32, 0, P9_P10}),
+		BOTH(0, 23, 5, P9_P10, -1, {0, 0, 23, 5, 0}),
+		BOTH(0, 7, 5, P9_P10, -1, {0, 0, 7, 0, 0}),
+		BOTH(7, 24, 0, P9_P10, -1, {0, 1, 24, 0, P9_P10}),
+		BOTH(-5000, 24, 0, P9_P10, -1, {-5000, 0, 24, 0, 0}),
+		{KVMPPC_REVISION_LINUX_7_3, 0, 15, 5, P9_P10, -1, {0, 0, 15, 0, 0}},
+		{KVMPPC_REVISION_LINUX_7_3, 0, 16, 5, P9_P10, -1, {0, 0, 16, 5, 0}},
+		{KVMPPC_REVISION_PATCH_V4, 0, 8, 5, P9_P10, -1, {0, 0, 8, 5, 0}},
+	};
 
-	CHECK(answer.error == 0 && answer.size == 32 && answer.compat_capabilities == (P9_P10 | 1));
-	CHECK(kvmppc_get_plain(fd, KVMPPC_REVISION_LINUX_7_3) == -1);
-	CHECK(kvmppc_get_plain(fd, KVMPPC_REVISION_PATCH_V4) == -1);
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		struct kvmppc_answer answer;
+
+		/* An errno that is left from earlier is no part of an answer. */
+		kernel.error = EIO;
+		kernel.result = expected[i].result;
+		kernel.size = expected[i].size;
+		kernel.flags = expected[i].flags;
+		kernel.capabilities = expected[i].capabilities;
+		answer = kvmppc_get_compat_caps(fd, expected[i].revision);
+		CHECK(answer.error == expected[i].answer.error && answer.valid == expected[i].answer.valid);
+		CHECK(answer.size == expected[i].answer.size && answer.flags == expected[i].answer.flags);
+		CHECK(answer.compat_capabilities == expected[i].answer.compat_capabilities);
+		CHECK(kvmppc_get_plain(fd, expected[i].revision) == expected[i].plain);
+	}
+}
+
+/* A kernel that wants a larger struct gets it once, where there is room; any other refusal stays. */
+static void check_sizes(int fd)
+{
+	static const struct {
+		int error;
+		uint64_t wants;
+		int calls;
+		uint64_t size;
+		int expected;
+	} sizes[] = {
+		{0, 32, 2, 32, 0},
+		{0, 4096, 2, 4096, 0},
+		{0, 4097, 1, 4097, -E2BIG},
+		{0, 1ULL << 63, 1, 1ULL << 63, -E2BIG},
+		{0, 23, 1, 23, -E2BIG},
+		{E2BIG, 0, 1, 24, -E2BIG},
+		{E2BIG, 32, 2, 24, -E2BIG},
+		{EINTR, 0, 1, 32, -EINTR},
+		{EINVAL, 0, 1, 32, -EINVAL},
+		{EPERM, 0, 1, 32, -EPERM},
+	};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct kvmppc_answer answer;
+
+		kernel.error = sizes[i].error;
+		kernel.result = sizes[i].error != 0 ? -1 : 0;
+		kernel.wants = sizes[i].wants;
+		kernel.size = sizes[i].size;
+		kernel.calls = 0;
+		answer = kvmppc_get_compat_caps(fd, KVMPPC_REVISION_LINUX_7_3);
+		CHECK(answer.error == sizes[i].expected && answer.size == sizes[i].size);
+		CHECK(answer.valid == (answer.error == 0) && kernel.calls == sizes[i].calls);
+		kernel.wants = 0;
+	}
+}
+
+/* Which capability tells a revision, and that a refusal tells none: EPERM, and one without an errno. */
+static void check_capabilities(int fd)
+{
 	CHECK(kvmppc_get_revision(fd) == KVMPPC_REVISION_NONE);
+	kernel.result = 1;
+	kernel.odd_capability = 250;
+	CHECK(kvmppc_get_revision(fd) == KVMPPC_REVISION_LINUX_7_3);
+	/* Elsewhere than on powerpc this is another capability. */
+	kernel.odd_capability = 249;
+#ifdef __powerpc__
+	CHECK(kvmppc_get_revision(fd) == KVMPPC_REVISION_PATCH_V4);
+#else
+	CHECK(kvmppc_get_revision(fd) == KVMPPC_REVISION_NONE);
+#endif
+	kernel.result = -1;
+	kernel.odd_capability = 250;
+	kernel.error = EPERM;
+	CHECK(kvmppc_get_revision(fd) == -EPERM);
+	kernel.error = 0;
+	CHECK(kvmppc_get_revision(fd) == -1);
+	CHECK(kvmppc_check_extension(fd, 250) == -1);
 }
 
 static void check_system_calls(void)
@@ -124,14 +244,39 @@ static void check_system_calls(void)
 
 	CHECK(kvmppc_handle_open(&handle, "/nonexistent/kvm") == -ENOENT && handle.fd == -1);
 	CHECK(kvmppc_handle_open(&handle, "/dev/null") == 0 && handle.fd >= 0);
+	CHECK((fcntl(handle.fd, F_GETFL) & O_ACCMODE) == O_RDWR && fcntl(handle.fd, F_GETFD) == FD_CLOEXEC);
 	CHECK(kvmppc_handle_get_api_version(&handle) == -ENOTTY);
-	CHECK(kvmppc_handle_create_vm(&handle, &vm) == -ENOTTY && vm.fd == -1);
+	kernel.vm_type = 99;
+	CHECK(kvmppc_handle_create_vm(&handle, &vm) == -ENOTTY && vm.fd == -1 && kernel.vm_type == 0);
 	CHECK(kvmppc_fast_check_extension(&question) == 0);
 	CHECK(kvmppc_handle_get_revision(&handle) == KVMPPC_REVISION_NONE);
+	CHECK(handle.users == 0);
+	check_capabilities(handle.fd);
 	check_answers(handle.fd);
+	check_sizes(handle.fd);
 	kvmppc_handle_close(&handle);
 	CHECK(kvmppc_handle_check_extension(&handle, 250) == -EBADF);
 	CHECK(kvmppc_handle_get_revision(&handle) == -EBADF);
+}
+
+/* A descriptor is closed by the last who uses it and by nobody else, the number 0 too. */
+static void check_closing(void)
+{
+	struct kvmppc_handle handle = empty();
+
+	close(0);
+	CHECK(kvmppc_handle_open(&handle, "/dev/null") == 0 && handle.fd == 0);
+	CHECK(kvmppc_handle_enter(&handle) == 0 && kvmppc_handle_enter(&handle) == 0);
+	kvmppc_handle_close(&handle);
+	CHECK(handle.fd == -1 && kvmppc_handle_enter(&handle) == -1);
+	kvmppc_handle_leave(&handle);
+	kvmppc_handle_leave(&handle);
+	CHECK(fcntl(0, F_GETFD) == FD_CLOEXEC);
+	kvmppc_handle_leave(&handle);
+	CHECK(fcntl(0, F_GETFD) == -1);
+	handle = (struct kvmppc_handle){.fd = 2, .owned = -1};
+	kvmppc_handle_close(&handle);
+	CHECK(fcntl(2, F_GETFD) == 0);
 }
 
 int main(void)
@@ -140,6 +285,7 @@ int main(void)
 	check_processor();
 	check_histogram();
 	check_system_calls();
+	check_closing();
 	return failures != 0;
 }
 
@@ -164,11 +310,14 @@ static struct machine start(const char *path)
 
 static void stop(struct machine *machine)
 {
+	int vm = machine->vm.fd;
+
 	kvmppc_handle_close(&machine->vm);
 	kvmppc_handle_close(&machine->vm);
 	kvmppc_handle_close(&machine->kvm);
 	CHECK(machine->vm.users == KVMPPC_HANDLE_CLOSED && machine->vm.owned == -1);
-	CHECK(fcntl(machine->vm.fd, F_GETFD) == -1);
+	CHECK(machine->kvm.users == KVMPPC_HANDLE_CLOSED && machine->kvm.owned == -1);
+	CHECK(machine->vm.fd == -1 && fcntl(vm, F_GETFD) == -1);
 }
 
 /* The answers of the hosts, fast and in full. */
