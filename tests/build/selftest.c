@@ -113,8 +113,10 @@ int ioctl(int fd, unsigned long request, ...)
 		return kernel.result == -1 ? refuse(kernel.error) : kernel.result;
 	if (request == KVM_CHECK_EXTENSION)
 		return (uintptr_t)wire == 0 ? refuse(EIO) : 0;
-	if (request == KVM_CREATE_VM)
+	if (request == KVM_CREATE_VM) {
 		kernel.vm_type = (uintptr_t)wire;
+		return refuse(EPERM);
+	}
 	if (request != KVMPPC_GET_LINUX_7_3 && request != KVMPPC_GET_PATCH_V4)
 		return refuse(ENOTTY);
 	kernel.calls++;
@@ -247,8 +249,9 @@ static void check_system_calls(void)
 	CHECK((fcntl(handle.fd, F_GETFL) & O_ACCMODE) == O_RDWR && fcntl(handle.fd, F_GETFD) == FD_CLOEXEC);
 	CHECK(kvmppc_handle_get_api_version(&handle) == -ENOTTY);
 	kernel.vm_type = 99;
-	CHECK(kvmppc_handle_create_vm(&handle, &vm) == -ENOTTY && vm.fd == -1 && kernel.vm_type == 0);
+	CHECK(kvmppc_handle_create_vm(&handle, &vm) == -EPERM && vm.fd == -1 && kernel.vm_type == 0);
 	CHECK(kvmppc_fast_check_extension(&question) == 0);
+	CHECK(kvmppc_handle_check_extension(&handle, 250) == 0);
 	CHECK(kvmppc_handle_get_revision(&handle) == KVMPPC_REVISION_NONE);
 	CHECK(handle.users == 0);
 	check_capabilities(handle.fd);
