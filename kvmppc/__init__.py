@@ -1,18 +1,19 @@
-"""Asks a Linux host's KVM which processor modes it can give to nested guests on IBM Power.
+"""Asks a Linux host's KVM which processor modes it grants to nested guests on IBM Power.
 
     >>> import kvmppc
     >>> with kvmppc.Kvm() as kvm, kvm.create_vm() as vm:
     ...     print(vm.get_compat_caps().newest)
     power10
 
-:func:`probe` asks and explains in one call, and does not raise where a host cannot say.
+:func:`probe` queries the host in one call and returns a report. It raises no exception if the
+host gives no answer: the report has the reason.
 """
 
 from kvmppc._version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from kvmppc._public import *  # noqa: F403 - type checkers read the names there
+    from kvmppc._public import *  # noqa: F403 - for type checkers
 
 __all__ = [  # noqa: F405
     "GRANTABLE",
@@ -53,8 +54,11 @@ __all__ = [  # noqa: F405
 def __getattr__(name: str) -> object:
     """Loads the public names when the first of them is used.
 
-    Many programs import at their top what only some of their runs need: a libvirt hook is started
-    for every step in a guest's life, and has a question at one of them.
+    A program may import kvmppc in every run and need it in few: libvirt runs its hook at every
+    step in the life of a guest, and the hook queries KVM in one of them.
+
+    Raises:
+        AttributeError: there is no public name ``name``.
     """
     if name not in __all__:
         raise AttributeError(f"module 'kvmppc' has no attribute {name!r}")
@@ -66,5 +70,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """What is there, whether it has been loaded or not."""
+    """All names, loaded or not."""
     return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""The public names, brought together. kvmppc itself loads this when one of them is first used."""
+"""All public names. The package kvmppc loads this module when one of them is first used."""
 
 from kvmppc.caps import CompatCaps, Revision
 from kvmppc.errors import (

@@ -1,4 +1,4 @@
-"""What a kernel grants: the value of its answer, and the revisions of the interface."""
+"""The kernel's answer as a value, and the revisions of the interface."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from kvmppc.values import Value, fill
 
 
 class Revision(str):
-    """A revision of the interface, a ``str``: equal to its name in the record.
+    """A revision of the interface: a ``str`` that equals its name in the record.
 
     Raises:
-        ValueError: there is no revision of this name.
+        ValueError: there is no revision with this name.
     """
 
     __slots__ = ()
@@ -19,33 +19,35 @@ class Revision(str):
         for revision in REVISIONS:
             if revision == name:
                 return revision
-        raise ValueError(f"{name!r} is not a revision of the interface")
+        raise ValueError(f"unknown revision {name!r}; choose from {', '.join(REVISIONS)}")
 
 
 REVISIONS: tuple[Revision, ...] = tuple(
     str.__new__(Revision, name) for name in ("linux-7.3", "patch-v4")
 )
-"""All revisions that are known: mainline's from Linux 7.3 on, and the fourth posting's."""
+"""All known revisions: mainline since Linux 7.3, and version 4 of the patch series."""
 
 LINUX_7_3, PATCH_V4 = REVISIONS[:2]
 
 
 class CompatCaps(Value):
-    """What a kernel grants: the answer of KVM_PPC_GET_COMPAT_CAPS, immutable.
+    """The modes that a kernel grants: the answer of KVM_PPC_GET_COMPAT_CAPS. Immutable.
 
     Attributes:
-        compat_capabilities: the mask, 64 bits, unsigned, exactly as the kernel gave it.
-        flags: the struct's flags as returned; 0 today.
-        size: the struct's size in bytes as returned; 24 today.
-        revision: which revision of the interface answered.
-        modes: the modes granted, oldest first. They need not be all up to the newest.
-        newest: the newest of them, None where no known mode is granted.
-        unknown_bits: the bits of the mask that no mode here stands for.
+        compat_capabilities: the mask, 64 bits unsigned, unchanged. Source of the bits:
+            KVM_PPC_GET_COMPAT_CAPS in Documentation/virt/kvm/api.rst.
+        flags: the ``flags`` of the returned struct, 64 bits unsigned; 0 in Linux 7.3.
+        size: the ``size`` of the returned struct in bytes; 24 in Linux 7.3
+            (KVM_PPC_COMPAT_CAPS_SIZE_VER0 in powerpc's <asm/kvm.h>).
+        revision: the revision of the interface that answered.
+        modes: the granted modes, oldest first. Modes older than the newest may be missing.
+        newest: the newest granted mode, None if no known mode is granted.
+        unknown_bits: the bits of the mask that belong to no known mode, 64 bits unsigned.
 
-    ``"power10" in caps`` tells whether one is granted.
+    ``"power10" in caps`` is True if that mode is granted.
 
     Raises:
-        ValueError: a number is negative or has more than 64 bits.
+        ValueError: a number is negative or does not fit in 64 bits.
     """
 
     __slots__ = (
@@ -76,7 +78,7 @@ class CompatCaps(Value):
     ) -> None:
         for number in (compat_capabilities, flags, size):
             if not 0 <= number < 1 << 64:
-                raise ValueError(f"{number:#x} is not an unsigned number of 64 bits")
+                raise ValueError(f"{number:#x} is not an unsigned 64-bit number")
         modes = modes_of(compat_capabilities)
         fill(
             self,

@@ -1,4 +1,4 @@
-"""The kvmppc command: words in, text and an exit code out."""
+"""The kvmppc command: arguments in, text and an exit code out."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def _overview() -> str:
     commands = "".join(f"  {name:<9} {summary}\n" for name, summary in SUMMARIES.items())
     return (
         "usage: kvmppc [command] [options]\n\n"
-        "Tells which processor modes (POWER9, POWER10, Power11) this host's KVM can give to "
+        "Reports which processor modes (POWER9, POWER10, Power11) this host's KVM grants to "
         f"nested guests on IBM Power.\n\ncommands:\n{commands}\n"
-        "Without a command: probe.\nkvmppc help COMMAND tells more of one, kvmppc --version "
-        "the version.\n"
+        "The default command is probe.\nkvmppc help COMMAND prints the options of a command, "
+        "kvmppc --version the version.\n"
     )
 
 
 def _version() -> str:
-    """The version, and whose definitions of the interface were compiled in."""
+    """The version, and the source of each definition that was compiled in."""
     try:
         from kvmppc.kvm import header_definitions
     except ImportError as error:
@@ -44,7 +44,7 @@ def _version() -> str:
 
 
 def _run(words: list[str]) -> int:
-    """Finds the command and carries it out."""
+    """Finds the command and runs it."""
     first = words[0] if words else ""
     if first == "help" and len(words) > 1:
         words = [words[1], "--help"]
@@ -58,7 +58,7 @@ def _run(words: list[str]) -> int:
         words = ["probe", *words]
     name = words.pop(0)
     if name not in SUMMARIES:
-        raise UsageError(f"{name!r} is no command{nearest(name, SUMMARIES)}")
+        raise UsageError(f"unknown command {name!r}{nearest(name, SUMMARIES)}")
     command = importlib.import_module(f"kvmppc.commands.{name}")
     plain: dict[tuple[str, ...], SimpleNamespace] = getattr(command, "PLAIN", {})
     arguments = plain.get(tuple(words)) or _parse(name, command, words)
@@ -67,7 +67,7 @@ def _run(words: list[str]) -> int:
 
 
 def _parse(name: str, command: ModuleType, words: list[str]) -> argparse.Namespace:
-    """Reads a command's words."""
+    """Parses a command's arguments."""
     # Not at the top: it loads argparse.
     from kvmppc.commands.parsing import parser_of
 
@@ -77,19 +77,19 @@ def _parse(name: str, command: ModuleType, words: list[str]) -> argparse.Namespa
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code.
 
-    Where none of the commands' own codes is true it is 2 (not understood, or not to be written),
-    70 (a fault of kvmppc's own, or no memory), or what a shell makes of SIGINT and SIGPIPE.
+    Besides the codes of the commands: 2 for a usage error or output that cannot be written, 70
+    for an internal error or lack of memory, 128 + the signal's number for SIGINT and SIGPIPE.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _code(words)
     except KeyboardInterrupt:
-        # Here, for it can also come while something else is said.
+        # Not in _code(): the signal may arrive while it handles another error.
         return 128 + 2
 
 
 def _code(words: list[str]) -> int:
-    """Runs the command, and makes what ended it into an exit code."""
+    """Runs the command, and turns an exception into an exit code."""
     try:
         return _run(list(words))
     except (UsageError, streams.OutputError) as error:
@@ -101,7 +101,7 @@ def _code(words: list[str]) -> int:
         streams.tell(str(error))
         return USAGE
     except BrokenPipeError:
-        # The reader has gone, as head does: the shell's own way to say so is 128 + SIGPIPE.
+        # The reader has closed the pipe, as head does. Shells report this as 128 + SIGPIPE.
         return 128 + 13
     except SystemExit:
         return 0  # argparse has printed the help
@@ -110,7 +110,7 @@ def _code(words: list[str]) -> int:
 
 
 def _crashed(error: Exception, in_full: bool) -> int:
-    """Says that this is no answer, in a line, or with Python's traceback where that is wanted."""
+    """Reports an internal error in one line, or with Python's traceback if it was requested."""
     try:
         if in_full:
             import traceback
@@ -118,10 +118,10 @@ def _crashed(error: Exception, in_full: bool) -> int:
             for line in traceback.format_exc().splitlines():
                 streams.tell(line)
         elif isinstance(error, MemoryError):
-            streams.tell("out of memory; give the process more (ulimit -v), or less to read")
+            streams.tell("out of memory; raise the limit (ulimit -v) or read less at a time")
         else:
             cause = f"{type(error).__name__}: {error}"
             streams.tell(f"internal error: {cause}; report it with what {_TRACEBACK} prints")
     except MemoryError:
-        pass  # the code tells
+        pass  # the exit code says enough
     return CRASH

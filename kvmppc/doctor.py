@@ -1,7 +1,7 @@
-"""Each step from the processor to the answer, by itself: what was read, and what to do.
+"""Checks each step from the processor to the answer: what was found, and what to do.
 
-probe() gives one answer and the reason for it. This goes the same way, but tells of every
-step, and looks at what is around it: the module, the host's own mode, pages, QEMU, libvirt.
+probe() returns one answer and its reason. diagnose() reports every step on the way to it, and
+what else decides whether a guest starts: module, host mode, page size, QEMU and libvirt.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ STEPS = (
     "qemu",
     "libvirt",
 )
-"""The steps' names, in their order."""
+"""The names of the steps, in order."""
 
-_ADVISE = "Give guests a mode that is granted: kvmppc advise tells the words."
+_ADVISE = "Give guests a granted mode: run kvmppc advise."
 
-# The step at which each call is made.
+# The step that makes each call.
 _STEP_OF = {
     "open": "device",
     "KVM_GET_API_VERSION": "api_version",
@@ -57,13 +57,13 @@ _STEP_OF = {
 
 
 class Step(Value):
-    """One step, immutable.
+    """The result of one step. Immutable.
 
     Attributes:
         name: one of STEPS.
-        state: "pass", "warn" (guests may need a word of advice), "fail" (there is no answer,
-            and here is why) or "not asked".
-        found: what was read, "" where nothing was.
+        state: "pass", "warn" (guests may need a setting), "fail" (KVM gives no answer, and
+            this is the reason) or "not asked".
+        found: what was found, "" if nothing was.
         remedy: what to do, or None.
     """
 
@@ -78,7 +78,7 @@ class Step(Value):
         fill(self, name=name, state=state, found=found, remedy=remedy)
 
     def to_dict(self) -> dict[str, str | None]:
-        """The step as JSON has it."""
+        """The step as a dictionary for JSON."""
         return {name: getattr(self, name) for name in ("name", "state", "found", "remedy")}
 
     def __repr__(self) -> str:
@@ -86,10 +86,13 @@ class Step(Value):
 
 
 def diagnose(device: str | None = "/dev/kvm") -> tuple[Step, ...]:
-    """Goes through all STEPS on this host. Does not raise where a step fails.
+    """Runs all STEPS on this host. Does not raise if a step fails.
 
-    Without a device nothing is asked: the steps that need KVM or programs are "not asked", as
-    for a copy of another machine's files. On a simulated host, no program is asked.
+    On a simulated host, no program is run.
+
+    Args:
+        device: the KVM device. None queries neither KVM nor programs, as for a copy of another
+            machine's files: those steps are "not asked".
 
     Raises:
         ValueError: the path has a null character.
@@ -120,21 +123,21 @@ def _architecture(host: Host) -> Step:
 
 def _platform(host: Host) -> Step:
     if host.platform is None:
-        found = "the device tree is of no platform known here"
+        found = "the device tree names no known platform"
         if not host.has_tree:
             found = "the device tree cannot be read (containers mask it)"
         return Step("platform", "warn", found, "Run kvmppc doctor on the host itself.")
     names = {
         "powervm": "a partition of PowerVM",
         "kvm": "a guest of KVM or QEMU",
-        "powernv": "bare metal (PowerNV): KVM gives guests what the processor can do",
+        "powernv": "bare metal (PowerNV): guests can use the modes of the processor",
     }
     return Step("platform", "pass", names[host.platform])
 
 
 def _mmu(host: Host) -> Step:
-    """Whether the host's own mode and MMU are such that KVM can nest."""
-    found = "not told by /proc/cpuinfo" if host.mmu is None else host.mmu
+    """Whether the host's own mode and MMU allow nested guests."""
+    found = "not in /proc/cpuinfo" if host.mmu is None else host.mmu
     unfit = remedies.unfit(host)
     if unfit is None:
         return Step("mmu", "not asked" if host.mmu is None else "pass", found)
@@ -142,23 +145,23 @@ def _mmu(host: Host) -> Step:
 
 
 def check_module(host: Host) -> Step:
-    """Whether KVM's module for nested guests is there and told to nest, by sysfs."""
+    """Whether kvm_hv is loaded, and loaded with nesting, according to sysfs."""
     if not host.has_module("kvm_hv"):
         found = "kvm_pr is loaded, not kvm_hv" if host.has_module("kvm_pr") else "not loaded"
         return Step(
             "module",
             "fail",
             f"kvm_hv: {found}",
-            "Load it: modprobe kvm_hv. Where that is refused, the hypervisor gives no nesting.",
+            _LOAD[host.platform == "powernv"],
         )
     found = "kvm_hv is loaded"
     if host.platform != "powernv" and not host.is_nesting_on():
-        found += " with nested=N: nested API v1 and v2 cannot be told apart"
+        found += " with nested=N: nested API v1 and v2 cannot be distinguished"
     return Step("module", "pass", found)
 
 
 class _Questions:
-    """The steps in which KVM is asked, and its answer."""
+    """The steps that query KVM, and its answer."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -166,11 +169,11 @@ class _Questions:
         self.caps: CompatCaps | None = None
 
     def ask(self, device: str) -> None:
-        """Asks one question after the other, until one is refused."""
+        """Makes the calls in order, until one fails."""
         try:
             with Kvm(device) as kvm:
                 self.passed("device", device)
-                self.passed("permission", "open for reading and writing")
+                self.passed("permission", "opened for reading and writing")
                 self.passed("api_version", str(kvm.get_api_version()))
                 revision = kvm.get_revision()
                 self.capability(kvm, revision)
@@ -185,33 +188,33 @@ class _Questions:
         self.steps[name] = Step(name, "pass", found)
 
     def capability(self, kvm: Kvm, revision: Revision | None) -> None:
-        """Tells of the capability; where it is 0, the step of the VM may tell more."""
+        """Reports the capability. If it is 0, the step "vm" may show why."""
         cap = capability_of(revision)
-        found = f"{cap} gives {kvm.check_extension(cap)}"
+        found = f"{cap} is {kvm.check_extension(cap)}"
         if revision is not None:
             self.passed("capability", f"{found}: {revision}")
         elif self.host.platform == "powernv":
-            self.passed("capability", f"{found}, as on all bare metal")
+            self.passed("capability", f"{found}, as always on bare metal")
         else:
             reason, remedy = remedies.cannot_ask(self.host)
             found = f"{found}. {reason}"
             self.steps["capability"] = Step("capability", "fail", found, remedy)
 
     def made(self, vm: Vm) -> None:
-        """Tells of the VM, whose backend may be the one that can set no mode."""
+        """Reports the VM. It fails if its backend cannot set a mode."""
         if not vm.check_extension(Cap.PPC_GET_PVINFO):
-            self.passed("vm", "a VM can be made")
+            self.passed("vm", "a VM can be created")
             return
         self.steps["vm"] = Step("vm", "fail", *remedies.PR)
 
     def answered(self, caps: CompatCaps) -> None:
         self.caps = caps
         found = f"{caps.compat_capabilities:#018x}: {modes_text(caps.modes, caps.unknown_bits)}"
-        remedy = None if caps.modes else "A newer kvmppc may know these modes."
+        remedy = None if caps.modes else "Update kvmppc: a newer version may know these modes."
         self.steps["ioctl"] = Step("ioctl", "pass" if caps.modes else "fail", found, remedy)
 
     def refused(self, error: KvmError) -> None:
-        """The step that failed; those before it, which opening the device had passed, passed."""
+        """Reports the failed step. The earlier steps of the device have passed."""
         name = _STEP_OF[error.operation]
         if isinstance(error, DevicePermissionError):
             name = "permission"
@@ -221,37 +224,43 @@ class _Questions:
         found = f"{error.call}: {error.strerror} ({error.name}). {reason}"
         self.steps[name] = Step(name, "fail", found, remedy)
         if name == "vm" and self.steps["capability"].state == "fail":
-            found = "0: KVM as it is here has nothing that could answer; see vm"
+            found = "0, because no VM can be created; see vm"
             self.steps["capability"] = Step("capability", "fail", found)
 
 
 def _processor(host: Host, caps: CompatCaps | None) -> Step:
-    """Whether the physical processor, which QEMU and libvirt go by, is what guests can be given."""
+    """Whether guests can use the physical processor's mode, which QEMU and libvirt assume."""
     physical, effective = host.cpu_physical, host.cpu_effective
     if physical is None or effective is None:
-        found = f"{host.words!a} in /proc/cpuinfo" if host.words else "not told by /proc/cpuinfo"
-        return Step("processor", "warn", found, "A newer kvmppc may know it.")
+        found = f"{host.words!a} in /proc/cpuinfo" if host.words else "not in /proc/cpuinfo"
+        return Step("processor", "warn", found, "Update kvmppc: a newer version may know it.")
     found = f"{physical.label}, running in {effective.label} mode"
     ways = []
     noted = None if host.stored_pvr is None else Processor.from_pvr(host.stored_pvr)
     if noted is not None and noted != physical:
-        found += (
-            f"; /proc/cpuinfo still names a {noted.label}: the host was migrated since it started"
-        )
-        ways.append("Probe again after each migration: the answer is that of the new machine.")
+        found += f"; /proc/cpuinfo still names {noted.label}: the host has been migrated since boot"
+        ways.append("Probe again after each migration: the answer depends on the machine.")
     if remedies.unfit(host) is not None:
         return Step("processor", "warn", found, " ".join(ways) or None)
     if host.is_compatible if caps is None else physical.mode not in caps.modes:
-        found += "; a guest that is given no mode may ask for the physical processor, and fail"
+        found += "; a guest without a mode may request the physical processor, and fail to start"
         ways.append(_ADVISE)
-        if host.is_compatible:
-            ways.append(_OWN_MODE[host.platform] + " also ends this; restart it afterwards.")
+        if host.is_compatible and host.platform in _OWN_MODE:
+            ways.append(_OWN_MODE[host.platform])
     return Step("processor", "warn" if ways else "pass", found, " ".join(ways) or None)
 
 
-# How a host gets back to the mode of its own processor, by its platform.
+# How a host returns to the mode of its own processor, by its platform. Bare metal is missing: it
+# has no compatibility mode, only a kernel that is older than its processor.
 _OWN_MODE = {
-    "powervm": "The partition's processor compatibility mode on the HMC, set to default,",
-    "kvm": "Leaving max-cpu-compat out of the host's own QEMU",
-    None: "The host's processor compatibility mode, set to that of its processor,",
+    "powervm": "Or, on the HMC, set the partition's processor compatibility mode to default, and "
+    "restart it.",
+    "kvm": "Or start the host's own QEMU without max-cpu-compat.",
+    None: "Or set the host's processor compatibility mode to that of its processor.",
 }
+
+# What to do if kvm_hv is not loaded: on a partition or guest, and on bare metal.
+_LOAD = (
+    "Load it: modprobe kvm_hv. If that fails, the hypervisor may not support nesting; see dmesg.",
+    "Load it: modprobe kvm_hv.",
+)

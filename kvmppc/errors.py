@@ -1,8 +1,8 @@
-"""What can go wrong when a kernel is asked, each kind told apart.
+"""The errors of a query, one class for each kind.
 
 Every error is a :class:`KvmError`, which is an :class:`OSError`: it has the
-kernel's ``errno``, and says which call was refused, what that means and what to
-try. ``FileNotFoundError`` and ``PermissionError`` catch what their names say.
+kernel's ``errno``, the call that failed, what this means, and what to do.
+``FileNotFoundError`` and ``PermissionError`` also catch the errors of their kind.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import os
 
 
 class KvmError(OSError):
-    """A call to KVM was refused.
+    """A call to KVM failed.
 
     Attributes:
-        errno: the error number the kernel gave.
+        errno: the error number from the kernel.
         operation: the call, by the kernel's name ("open", "KVM_CREATE_VM").
-        reason: what that means, a sentence.
-        remedy: what to try, a sentence, or "" where nothing is known.
-        filename: the device, for the errors of opening it; else None.
+        reason: what the error means, in a sentence.
+        remedy: what to do, in a sentence, or "" if nothing is known.
+        filename: the device, if opening it failed; else None.
     """
 
     operation: str
@@ -41,13 +41,13 @@ class KvmError(OSError):
 
     @property
     def name(self) -> str:
-        """The symbol of ``errno``: "ENOTTY"; "E#N" for a number without one."""
+        """The symbol of ``errno``, such as "ENOTTY"; "E#N" for a number N without a symbol."""
         number = self.errno or 0
         return _errno.errorcode.get(number, f"E#{number}")
 
     @property
     def call(self) -> str:
-        """The operation and what it was done to: "open /dev/kvm"."""
+        """The operation and its device, such as "open /dev/kvm"."""
         return self.operation if self.filename is None else f"{self.operation} {self.filename}"
 
     def __str__(self) -> str:
@@ -55,55 +55,55 @@ class KvmError(OSError):
         return " ".join(part for part in parts if part)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # OSError would pickle its own two arguments, which are not ours.
+        # OSError would pickle its own two arguments, which differ from those of __init__.
         arguments = (self.errno, self.operation, self.reason, self.remedy, self.filename)
         return type(self), arguments
 
 
 class DeviceNotFoundError(KvmError, FileNotFoundError):
-    """There is no such device: ENOENT on open."""
+    """The device does not exist: ENOENT on open."""
 
 
 class DevicePermissionError(KvmError, PermissionError):
-    """The device may not be opened by this user or in this container: EACCES or EPERM."""
+    """This user or container has no permission to open the device: EACCES or EPERM."""
 
 
 class NoModuleError(KvmError):
-    """The device file is there, but no module is behind it: ENODEV or ENXIO on open."""
+    """The device file exists, but no KVM module is loaded: ENODEV or ENXIO on open."""
 
 
 class NotKvmDeviceError(KvmError):
-    """The file is not a KVM device: it does not understand KVM_GET_API_VERSION."""
+    """The file is not a KVM device: it does not support KVM_GET_API_VERSION."""
 
 
 class VmCreationError(KvmError):
-    """No VM can be made: any error of KVM_CREATE_VM."""
+    """No VM can be created: any error of KVM_CREATE_VM."""
 
 
 class UnsupportedError(KvmError):
-    """The kernel, or the VM's backend, does not have the operation: ENOTTY, or ENOSYS."""
+    """The kernel or the VM's backend does not support the call: ENOTTY or ENOSYS."""
 
 
 class InvalidError(KvmError):
-    """The kernel has the operation and refused it: EINVAL."""
+    """The kernel supports the call and rejected it: EINVAL."""
 
 
 class TooBigError(KvmError):
-    """The kernel does not take a struct of the size that was sent: E2BIG."""
+    """The kernel does not accept a struct of this size: E2BIG."""
 
 
 class ProtocolError(KvmError):
-    """The kernel answered without an error, but not with an answer.
+    """A call succeeded, but its result is not a valid answer.
 
-    ``errno`` is EPROTO, which is ours: the kernel gave none.
+    ``errno`` is EPROTO. kvmppc sets it; the kernel returned no error.
     """
 
 
 class ApiVersionError(ProtocolError):
-    """KVM_GET_API_VERSION is not 12, the only version there has been since Linux 2.6.22.
+    """KVM_GET_API_VERSION is not 12, the only version since Linux 2.6.22.
 
     Attributes:
-        api_version: the number that the kernel gave.
+        api_version: the number that the kernel returned.
     """
 
     api_version: int
@@ -112,8 +112,8 @@ class ApiVersionError(ProtocolError):
         super().__init__(
             _errno.EPROTO,
             "KVM_GET_API_VERSION",
-            f"The device speaks version {api_version} of KVM's API; only 12 is known.",
-            "Check that the path names KVM's own device.",
+            f"The device has version {api_version} of the KVM API; only 12 is supported.",
+            "Give the path of the KVM device, usually /dev/kvm.",
         )
         self.api_version = api_version
 
@@ -122,104 +122,95 @@ class ApiVersionError(ProtocolError):
 
 
 class ClosedError(KvmError, ValueError):
-    """A handle was used after its close(). A ValueError too, as for Python's own files."""
+    """A handle was used after close(). Also a ValueError, as for a closed Python file."""
 
 
-_LOAD = "On an IBM Power host load it: modprobe kvm_hv."
+_LOAD = "On an IBM Power host, load the module: modprobe kvm_hv."
 _NESTING = (
-    "Ask for a KVM-capable partition (PowerVM: a setting of the partition on the HMC; "
-    "QEMU: cap-nested-papr=on or cap-nested-hv=on), then load kvm_hv; dmesg says why it refused."
+    "Enable KVM for the host itself (PowerVM: the partition's KVM Capable setting on the HMC; "
+    "QEMU: cap-nested-papr=on or cap-nested-hv=on), then load kvm_hv. If that fails, see dmesg."
 )
-_NO_VM = "No VM can be made."
-_LATER = "Try again later; dmesg may say more."
+_NO_VM = "No VM can be created."
+_LATER = "Try again later, and see dmesg."
+_NOT_KVM = (
+    NotKvmDeviceError,
+    "This is not a KVM device: it does not support KVM_GET_API_VERSION.",
+    "Give the path of the KVM device, usually /dev/kvm.",
+)
+_NO_MODULE = (NoModuleError, "The device file exists, but no KVM module is loaded.", _LOAD)
 
-# What a refusal means: by operation and errno, the kind of error, the reason, the remedy.
+# By operation and errno: the class of the error, its reason and its remedy.
 # Sources: Documentation/virt/kvm/api.rst (4.1, 4.2, KVM_PPC_GET_COMPAT_CAPS) and open(2).
 _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
     ("open", _errno.ENOENT): (
         DeviceNotFoundError,
-        "There is no such device: KVM is not loaded here.",
+        "The device does not exist: KVM is not loaded, or this is a container without the device.",
         _LOAD,
     ),
-    ("open", _errno.ENODEV): (
-        NoModuleError,
-        "The device file is there, but no KVM module is behind it.",
-        _LOAD,
-    ),
-    ("open", _errno.ENXIO): (
-        NoModuleError,
-        "The device file is there, but no KVM module is behind it.",
-        _LOAD,
-    ),
+    ("open", _errno.ENODEV): _NO_MODULE,
+    ("open", _errno.ENXIO): _NO_MODULE,
     ("open", _errno.EACCES): (
         DevicePermissionError,
-        "This user may not open the device.",
-        "Join the group that owns it, usually kvm (usermod -aG kvm USER), and log in again.",
+        "This user has no permission to open the device.",
+        "Add the user to the group of the device, usually kvm (usermod -aG kvm USER), and log in "
+        "again.",
     ),
     ("open", _errno.EPERM): (
         DevicePermissionError,
-        "A rule of this container or of the system's security module forbids the device.",
-        "Pass the device to the container, or ask on the host itself.",
+        "This container or a security module denies access to the device.",
+        "Pass the device to the container, or run this on the host itself.",
     ),
     ("open", _errno.EISDIR): (
         NotKvmDeviceError,
-        "This is a folder, not a KVM device.",
-        "Name the device itself, usually /dev/kvm.",
+        "This is a directory, not a KVM device.",
+        "Give the path of the KVM device, usually /dev/kvm.",
     ),
-    ("KVM_GET_API_VERSION", _errno.ENOTTY): (
-        NotKvmDeviceError,
-        "This is not a KVM device: it does not know KVM's first question.",
-        "Name the device itself, usually /dev/kvm.",
-    ),
+    ("KVM_GET_API_VERSION", _errno.ENOTTY): _NOT_KVM,
+    ("KVM_GET_API_VERSION", _errno.EINVAL): _NOT_KVM,
     ("KVM_GET_API_VERSION", _errno.ENOSYS): (
         UnsupportedError,
-        "There is no KVM here: this program runs on an emulated processor (qemu-user).",
-        "Ask on the host itself.",
-    ),
-    ("KVM_GET_API_VERSION", _errno.EINVAL): (
-        NotKvmDeviceError,
-        "This is not a KVM device: it does not know KVM's first question.",
-        "Name the device itself, usually /dev/kvm.",
+        "KVM is not available: this program runs in QEMU's user mode emulation.",
+        "Run it on the host itself.",
     ),
     ("KVM_CREATE_VM", _errno.EINVAL): (
         VmCreationError,
-        "No VM can be made: KVM has no backend here, as where the hypervisor gives no nesting.",
+        "No VM can be created: KVM has no backend, probably because nesting is not enabled.",
         _NESTING,
     ),
     ("KVM_CREATE_VM", _errno.ENOMEM): (
         VmCreationError,
-        "No VM can be made: there is no memory for one, here or in the hypervisor.",
+        "No VM can be created: this host or its hypervisor is out of memory.",
         _LATER,
     ),
     ("KVM_CREATE_VM", _errno.EPERM): (
         VmCreationError,
-        "No VM can be made: the hypervisor does not permit it.",
+        "No VM can be created: the hypervisor does not permit it.",
         _NESTING,
     ),
     ("KVM_CREATE_VM", _errno.EIO): (
         VmCreationError,
-        "No VM can be made: the hypervisor failed.",
+        "No VM can be created: the hypervisor reported an error.",
         _LATER,
     ),
     ("KVM_CREATE_VM", _errno.EBUSY): (
         VmCreationError,
-        "No VM can be made now: the hypervisor is busy.",
+        "No VM can be created now: the hypervisor is busy.",
         _LATER,
     ),
     ("KVM_PPC_GET_COMPAT_CAPS", _errno.ENOTTY): (
         UnsupportedError,
-        "This VM's backend cannot tell: it does not have the operation.",
-        "Use the HV backend (module kvm_hv) on a kernel from Linux 7.3 on.",
+        "The VM's backend does not support this ioctl.",
+        "Use the HV backend (module kvm_hv) of Linux 7.3 or later.",
     ),
     ("KVM_PPC_GET_COMPAT_CAPS", _errno.EINVAL): (
         InvalidError,
-        "The kernel could not get the capabilities from its hypervisor, or could not map them.",
-        "dmesg may say why; a newer kernel or firmware may know this processor.",
+        "The kernel could not retrieve or map the capabilities.",
+        "Update the kernel and the firmware: newer ones may know this processor.",
     ),
     ("KVM_PPC_GET_COMPAT_CAPS", _errno.E2BIG): (
         TooBigError,
-        "The kernel does not take a struct of this size.",
-        "A newer kvmppc may know this kernel.",
+        "The kernel does not accept a struct of this size.",
+        "Update kvmppc: a newer version may support this kernel.",
     ),
     ("KVM_PPC_GET_COMPAT_CAPS", _errno.EFAULT): (
         KvmError,
@@ -228,40 +219,46 @@ _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
     ),
 }
 
-# Errors that mean the same for every call on a descriptor.
+# Errors with the same meaning for every call on a descriptor.
 _ANYWHERE: dict[int, tuple[type[KvmError], str, str]] = {
     _errno.EIO: (
         KvmError,
-        "The VM belongs to another process, or is dead: it cannot be used after fork().",
-        "Make a VM in the process that asks.",
+        "The VM is dead, or belongs to another process: a VM cannot be used after fork().",
+        "Create a VM in the process that uses it.",
     ),
     _errno.EBADF: (
         KvmError,
-        "The descriptor is not open: something other than its handle has closed it.",
-        "Let only the handle close it.",
+        "The descriptor is not open: something other than its handle closed it.",
+        "Close it only through its handle.",
     ),
     _errno.EMFILE: (
         KvmError,
-        "This process has as many open files as it may have.",
-        "Close some, or raise the limit (ulimit -n).",
+        "This process has reached its limit of open files.",
+        "Close files, or raise the limit (ulimit -n).",
     ),
     _errno.ENFILE: (
         KvmError,
-        "The system has as many open files as it may have.",
-        "Close some, or raise the limit (sysctl fs.file-max).",
+        "The system has reached its limit of open files.",
+        "Close files, or raise the limit (sysctl fs.file-max).",
     ),
     _errno.EINTR: (
         KvmError,
-        "The call was interrupted by a signal each time.",
-        "Try again with fewer signals, as from timers.",
+        "Signals interrupted the call at every attempt.",
+        "Try again with fewer signals, for example from timers.",
     ),
 }
 
 
 def refusal(number: int, operation: str, device: str | None = None) -> KvmError:
-    """Makes the error for a refused call: errno, the call's name, and the device if it was open."""
+    """Returns the error for a call that failed.
+
+    Args:
+        number: the errno.
+        operation: the call, by the kernel's name.
+        device: the path, if the call was open(2) or concerns the file itself.
+    """
     known = _REFUSALS.get((operation, number)) or _ANYWHERE.get(number)
-    kind, reason, remedy = known or (KvmError, "The kernel refused.", "")
+    kind, reason, remedy = known or (KvmError, "The kernel rejected the call.", "")
     if operation == "KVM_CREATE_VM" and kind is KvmError:
         kind = VmCreationError
         reason, remedy = (f"{_NO_VM} {reason}", remedy) if known else (_NO_VM, _LATER)
@@ -269,5 +266,5 @@ def refusal(number: int, operation: str, device: str | None = None) -> KvmError:
 
 
 def closed(operation: str, handle: str) -> ClosedError:
-    """Makes the error for the use of a closed handle ("Vm")."""
+    """Returns the error for the use of a closed handle, such as "Vm"."""
     return ClosedError(_errno.EBADF, operation, f"This {handle} is closed.", "Open a new one.")

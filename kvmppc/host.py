@@ -1,8 +1,8 @@
-"""What kind of host this is: its processor, mode and platform, with no KVM involved.
+"""The host's processor, mode and platform, without KVM.
 
-The processor tells the most by itself: the auxiliary vector has the mode and the processor's name,
-and a register its version, in any container. /proc/cpuinfo has what the kernel noted when it
-started, and the device tree what the firmware says, where it is not masked.
+The auxiliary vector has the mode and the processor's name, and the PVR its version; both can be
+read in any container. /proc/cpuinfo has what the kernel recorded at boot. The device tree has what
+the firmware reports; containers mask it.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import os
 from kvmppc.processors import CpuMode, Processor, find_processor
 
 _TREE = "/proc/device-tree"
-# The first processor's block; on a host with a thousand threads the rest is long.
+# Bytes of the first processor's block. The whole file is long: it has a block for each thread.
 _HEAD = 4096
-# The last lines of /proc/cpuinfo, which tell of the machine.
+# Bytes of the last lines of /proc/cpuinfo, which describe the machine.
 _TAIL = 1024
 _CHUNK = 64 << 10
 _LIMIT = 4 << 20
-# How uname calls machines; all others are not Power either.
+# The starts of machine names in uname, for those that uname -a may contain.
 _MACHINES = ("ppc", "x86", "i686", "aarch64", "arm", "s390", "riscv")
 
 
 class Source:
-    """Where a host's facts are read: this machine, or a copy of its files.
+    """Where a host's facts are read: this machine, or a copy of another one's files.
 
     Args:
-        root: the folder that stands for "/".
-        uname: hostname, kernel release and machine, where they are not this machine's.
+        root: the directory that replaces "/".
+        uname: hostname, kernel release and machine, if they are not this machine's.
         simulated: the name of the simulated host, None for a real one.
     """
 
@@ -54,20 +54,20 @@ class Source:
         return name.nodename, name.release, name.machine
 
     def processor(self) -> tuple[str | None, str | None, int | None]:
-        """Mode and processor as the auxiliary vector names them, and the live PVR."""
+        """Mode and processor from the auxiliary vector, and the live PVR (32 bits); or None."""
         if self.root or self._uname is not None:
             return None, None, None
-        # Not at the top: a copy of files is read where the compiled module cannot be had, too.
+        # Not at the top: copies of files can be read without the compiled module.
         from kvmppc.kvm import read_processor
 
         return read_processor()
 
     def page_size(self) -> int | None:
-        """Bytes of a page; None where files do not tell."""
+        """The page size in bytes; None for a copy of files, which does not have it."""
         return None if self.root else os.sysconf("SC_PAGE_SIZE")
 
     def permissions(self, path: str) -> tuple[int, str, str] | None:
-        """A file's mode, and the names of its owner and group; None where it is not there."""
+        """A file's mode, and the names of its owner and group; None if it does not exist."""
         try:
             status = os.stat(self.root + path)
         except OSError:
@@ -78,19 +78,19 @@ class Source:
 
             owner, group = pwd.getpwuid(status.st_uid)[0], grp.getgrgid(status.st_gid)[0]
         except (KeyError, ImportError):
-            # As in a container: there is a number, and nobody who has it. Or this process may
-            # no longer read what its Python is made of.
+            # The number has no name, as in a container; or the process is confined, and can no
+            # longer load Python's modules.
             owner, group = str(status.st_uid), str(status.st_gid)
         return status.st_mode, owner, group
 
     def is_root(self) -> bool:
-        """Whether this process asks as the user root."""
+        """Whether this process runs as root."""
         return os.geteuid() == 0
 
     def read(self, path: str, limit: int = _HEAD) -> bytes | None:
-        """The file's first bytes; None where it is not there or may not be read."""
-        # Not open(): the file object that it makes takes as long as all the system calls. Without
-        # blocking, since a copy of files may have a pipe in it.
+        """The first ``limit`` bytes of a file; None if it does not exist or cannot be read."""
+        # Not open(): its file object takes as long as all the system calls. O_NONBLOCK, since a
+        # copy of files may contain a FIFO.
         try:
             fd = os.open(self._inside(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
@@ -103,14 +103,14 @@ class Source:
             os.close(fd)
 
     def entries(self, path: str) -> list[str]:
-        """The names in a folder, sorted; empty where it is not there."""
+        """The names in a directory, sorted; empty if it does not exist."""
         try:
             return sorted(os.listdir(self._inside(path)))
         except OSError:
             return []
 
     def _inside(self, path: str) -> str:
-        """The path below the root. A copy's links may lead out of it: what is there is not its."""
+        """The path below the root. Raises FileNotFoundError if a link leads out of the root."""
         if not self.root:
             return path
         found = os.path.realpath(self.root + path)
@@ -120,7 +120,7 @@ class Source:
 
 
 def _read_up_to(fd: int, limit: int) -> bytes:
-    """Reads to the end, a part at a time: a file of /proc gives no more than a page."""
+    """Reads up to the limit, in parts: a read from /proc may return only one page."""
     data = os.read(fd, min(limit, _CHUNK))
     if limit <= _HEAD:
         return data
@@ -132,7 +132,7 @@ def _read_up_to(fd: int, limit: int) -> bytes:
 
 
 def _uname_of_files(source: Source) -> tuple[str, str, str]:
-    """As /proc/sys/kernel has them, else as the output of uname -a that a sosreport has."""
+    """The uname in /proc/sys/kernel, else that in the output of uname -a in a sosreport."""
     uname = ("/sos_commands/kernel/uname_-a", "/sos_commands/host/uname_-a", "/uname")
     words = next(filter(None, (_text(source, path).split() for path in uname)), [])
     hostname = _text(source, "/proc/sys/kernel/hostname") or _text(source, "/etc/hostname")
@@ -159,23 +159,23 @@ def _text(source: Source, path: str) -> str:
 
 
 class Host:
-    """What is known of a host without asking KVM.
+    """What is known about a host without a query of KVM. None stands for what is not known.
 
     Attributes:
-        source: where it was read.
-        hostname, kernel, machine: as uname(2) gives them.
+        source: where the facts were read.
+        hostname, kernel, machine: as in uname(2).
         simulated: the name of the simulated host, None for a real one.
-        platform: "powervm" (a partition), "kvm" (a guest of KVM or QEMU), "powernv"
-            (bare metal), None where it is none of these.
+        platform: "powervm" (a partition), "kvm" (a guest of KVM or QEMU) or "powernv"
+            (bare metal).
         cpu_physical: the processor by its PVR, else by its name in the auxiliary vector.
-        cpu_effective: the mode it runs in.
-        effective_from: where that was read: "auxv", "cpuinfo", "device-tree" or None.
-        words: what /proc/cpuinfo calls the processor, "" where it does not say.
+        cpu_effective: the mode the host runs in.
+        effective_from: where the mode was read: "auxv", "cpuinfo" or "device-tree".
+        words: the ``cpu`` line of /proc/cpuinfo, "" if there is none.
         pvr: the processor version register, 32 bits: the live one, else the stored one.
-        stored_pvr: the one that the kernel noted when it started, in /proc/cpuinfo.
-        cpu_version: the device tree's logical processor version, 32 bits.
-        mmu: "radix" or "hash", None where /proc/cpuinfo does not say.
-        page_size: bytes of a page.
+        stored_pvr: the PVR in /proc/cpuinfo, 32 bits, which the kernel recorded at boot.
+        cpu_version: the logical processor version in the device tree, 32 bits.
+        mmu: "radix" or "hash", from /proc/cpuinfo.
+        page_size: the page size in bytes.
         has_tree: whether the device tree can be read; containers mask it.
     """
 
@@ -211,12 +211,12 @@ class Host:
 
     @property
     def is_power(self) -> bool:
-        """Whether this is a machine that the question is about at all."""
+        """Whether this is a ppc64 or ppc64le machine."""
         return self.machine.startswith("ppc64")
 
     @property
     def kernel_version(self) -> tuple[int, int]:
-        """The first two numbers of the kernel's release, (0, 0) where it has none."""
+        """Major and minor number of the kernel release, (0, 0) if it has none."""
         numbers = self.kernel.replace("-", ".").split(".")
         try:
             return int(numbers[0]), int(numbers[1])
@@ -225,17 +225,17 @@ class Host:
 
     @property
     def is_compatible(self) -> bool:
-        """Whether the host itself runs in the mode of an earlier processor than it has."""
+        """Whether the host runs in the mode of an earlier processor than its own."""
         return bool(
             self.cpu_physical and self.cpu_effective and self.cpu_effective < self.cpu_physical.mode
         )
 
     def has_module(self, name: str) -> bool:
-        """Whether a module is loaded, or is a part of this kernel that has a folder in sysfs."""
+        """Whether a module is in /sys/module: loaded, or built in with parameters."""
         return bool(self.source.entries(f"/sys/module/{name}"))
 
     def is_nesting_on(self) -> bool:
-        """Whether kvm_hv was told to nest (its parameter ``nested``)."""
+        """Whether kvm_hv allows nesting (its parameter ``nested``)."""
         return self.source.read("/sys/module/kvm_hv/parameters/nested") == b"Y\n"
 
     def _read(self, source: Source) -> None:
@@ -262,7 +262,7 @@ class Host:
 
 
 def _cpuinfo(source: Source) -> dict[str, str]:
-    """What /proc/cpuinfo says of the first processor, up to an empty line, and at its end."""
+    """The lines of /proc/cpuinfo on the first processor and on the machine, by name."""
     text = (source.read("/proc/cpuinfo", _LIMIT) or b"").decode("ascii", "replace")
     facts: dict[str, str] = {}
     for line in text[:_HEAD].lstrip().splitlines():
@@ -281,7 +281,7 @@ def _note(facts: dict[str, str], line: str) -> None:
 
 
 def _platform_of_tree(source: Source) -> str | None:
-    """Tells partition, guest and bare metal apart, by the device tree's root."""
+    """The platform, by the root of the device tree."""
     compatible = (source.read(f"{_TREE}/compatible") or b"").split(b"\0")
     if b"ibm,powernv" in compatible:
         return "powernv"
@@ -295,13 +295,13 @@ def _platform_of_tree(source: Source) -> str | None:
 
 
 def _platform_of_cpuinfo(facts: dict[str, str]) -> str | None:
-    """The same by the last lines of /proc/cpuinfo, which containers do not mask."""
+    """The platform, by the last lines of /proc/cpuinfo, which containers do not mask."""
     machine = facts.get("machine", "")
     if facts.get("platform") == "PowerNV":
         return "powernv"
     if "emulated by qemu" in machine:
         return "kvm"
-    # A partition's machine has IBM's type and model: "CHRP IBM,9080-HEX".
+    # The machine of a partition is IBM's type and model: "CHRP IBM,9080-HEX".
     return "powervm" if machine.startswith("CHRP IBM,") else None
 
 
@@ -310,7 +310,7 @@ def _has(source: Source, name: str) -> bool:
 
 
 def _cpu_version(source: Source) -> int | None:
-    """The first processor's cpu-version; all processors of a partition run in one mode."""
+    """The cpu-version of the first processor. All processors of a partition run in one mode."""
     for name in source.entries(f"{_TREE}/cpus"):
         value = source.read(f"{_TREE}/cpus/{name}/cpu-version")
         if value is not None and len(value) == 4:
@@ -344,12 +344,12 @@ _source = Source()
 
 
 def use_source(source: Source) -> Source:
-    """Makes read_host() read elsewhere, and gives back the source before; for kvmppc.testing."""
+    """Sets the source of read_host(), and returns the previous one."""
     global _source
     before, _source = _source, source
     return before
 
 
 def read_host() -> Host:
-    """Reads what kind of host this is. Facts that are not there are None, and never an error."""
+    """Reads the facts of this host. A fact that cannot be read is None, not an error."""
     return Host(_source)

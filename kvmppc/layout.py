@@ -1,6 +1,6 @@
-"""How text for people fits a terminal: no line wider than it, what goes on is indented.
+"""Wraps text to the width of a terminal, with hanging indents, and colors outcomes.
 
-Loaded where there is a terminal, or help to print.
+Loaded only for output to a terminal, and for help.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _GREEN, _YELLOW, _RED = 32, 33, 31
 _COLORS = {
     **dict.fromkeys(("pass", "yes"), _GREEN),
-    **dict.fromkeys(("warn", "cannot tell", "likely yes", "likely no"), _YELLOW),
+    **dict.fromkeys(("warn", "unknown", "likely yes", "likely no"), _YELLOW),
     **dict.fromkeys(("fail", "no"), _RED),
 }
-# What a line begins with that says how it went, as doctor and check print it; check of many
-# domains has a file's name before it.
+# The outcome at the start of a line of doctor or check. For several domains, check prints the
+# file's name before it.
 _OUTCOME = re.compile(rf"^(.*?: )??({'|'.join(_COLORS)})(?=: |  )", re.MULTILINE)
 _GAP = re.compile(r" {2,}")
 _WORD = re.compile(r" *[^ ]+")
 
 
 def painted(text: str) -> str:
-    """Text with the outcome that a line begins with in color: green, yellow or red."""
+    """Colors the outcome at the start of each line green, yellow or red."""
     return _OUTCOME.sub(
         lambda found: f"{found[1] or ''}\x1b[{_COLORS[found[2]]}m{found[2]}\x1b[0m", text
     )
 
 
 def folded(text: str, width: int, indent: int = 2) -> str:
-    """Text with lines of at most ``width`` columns.
+    """Wraps text to lines of at most ``width`` terminal columns.
 
-    What goes on is under the last column of the line that begins in its first half (columns
-    have two spaces or more between them), else it is indented by ``indent``.
+    A line with columns of text (separated by two or more spaces) continues under the last one
+    that starts in the first half of the width. Other lines continue after ``indent`` spaces.
     """
     return "\n".join(_folded_line(line, width, indent) for line in text.split("\n"))
 
 
 def unfolded(text: str) -> str:
-    """Text as it is written in a source, with each paragraph and each item as one line.
+    """Joins the lines of each paragraph and each item of a text in a source file.
 
-    Lines that begin deeper than an item's two spaces go on with the line before.
+    A line that is indented by more than an item's two spaces continues the line before.
     """
     lines: list[str] = []
     for line in text.rstrip("\n").split("\n"):
@@ -76,7 +76,7 @@ def _folded_line(line: str, width: int, indent: int) -> str:
 
 
 def _start(word: str, width: int) -> str:
-    """As much of a word as has room, and not nothing."""
+    """The part of a word that fits in the width; at least one character."""
     end = 1
     while end < len(word) and _columns(word[: end + 1]) <= width:
         end += 1
@@ -84,7 +84,7 @@ def _start(word: str, width: int) -> str:
 
 
 def _columns(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+    """The width of a text in terminal columns."""
     text = _ESCAPE.sub("", text)
     if text.isascii():
         return len(text)

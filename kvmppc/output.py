@@ -1,4 +1,4 @@
-"""How a report is written for people, for shells and for Prometheus."""
+"""Formats a report for people, shells, Prometheus and node-feature-discovery."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PLATFORMS = {
 
 
 def wants_color(stream: TextIO | None) -> bool:
-    """Whether a stream is a terminal that shows color, and nobody objects (no-color.org)."""
+    """Whether a stream is a terminal with color, and NO_COLOR is not set (no-color.org)."""
     return (
         stream is not None
         and stream.isatty()
@@ -32,7 +32,7 @@ def wants_color(stream: TextIO | None) -> bool:
 
 
 def report_text(report: HostReport, color: bool = False) -> str:
-    """A report as a few aligned lines, each ending in a newline."""
+    """A report as aligned lines, each with a newline at its end."""
     kind = (
         "" if report.platform is None else f", {_PLATFORMS.get(report.platform, report.platform)}"
     )
@@ -45,12 +45,17 @@ def report_text(report: HostReport, color: bool = False) -> str:
     else:
         lines.append(("modes", f"no answer: {report.status}"))
     if report.hint is not None:
-        lines.append(("hint", f"{report.hint}, the mode of the host itself"))
+        lines.append(("hint", f"{report.hint}, the host's own mode"))
     if report.unknown_bits:
-        lines.append(("unknown", f"{report.unknown_bits:#x}: bits of no mode known here"))
+        lines.append(("unknown", f"{report.unknown_bits:#x}: bits of unknown modes"))
     if report.later:
         names = ", ".join(report.later)
-        lines.append(("later", printable(f"of kvmppc {report.version}, not known here: {names}")))
+        lines.append(
+            (
+                "later",
+                printable(f"keys of kvmppc {report.version} unknown to this version: {names}"),
+            )
+        )
     lines.append(("found", printable(report.reason)))
     if report.remedy is not None:
         lines.append(("try", printable(report.remedy)))
@@ -59,14 +64,14 @@ def report_text(report: HostReport, color: bool = False) -> str:
 
 
 def _processor(report: HostReport) -> str:
-    """Physical and effective side by side."""
+    """The physical processor and the effective mode."""
     return f"{label_of(report.cpu_physical)}, running in {label_of(report.cpu_effective)} mode"
 
 
 def _modes(report: HostReport, color: bool) -> str:
     """The modes, the newest marked."""
     if not report.modes:
-        return "none that is known here"
+        return "none that kvmppc knows"
     bold, plain = ("\x1b[1m", "\x1b[0m") if color else ("", "")
     names = [str(mode) for mode in report.modes]
     names[-1] = f"{bold}{names[-1]}{plain} (newest)"
@@ -74,22 +79,22 @@ def _modes(report: HostReport, color: bool) -> str:
 
 
 def printable(text: str) -> str:
-    """Text from a host or a file, with what a terminal would act on made visible."""
+    """Text from a host or a file, with control characters escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def report_shell(report: HostReport) -> str:
-    """A report as assignments that a POSIX shell can eval, one a line: KVMPPC_STATUS=known.
+    """A report as assignments for the eval of a POSIX shell, one per line: KVMPPC_STATUS=known.
 
-    All of the record's keys are there, in capitals; null is empty, modes are separated by
-    spaces, and what a terminal would act on is made visible.
+    Contains all keys of the record, in capitals. null becomes the empty string, modes are
+    separated by spaces, and control characters are escaped.
     """
     # Not at the top: only this form needs it.
     from shlex import quote
 
-    # No key of a later version: it could be anything, and a shell is to evaluate its name.
+    # Without the keys of later versions: a shell evaluates the name, which could be anything.
     record = report.to_dict()
     values = {
         name: " ".join(map(str, value)) if isinstance(value, list) else value
@@ -117,48 +122,48 @@ _INFO = (
 def report_metrics(report: HostReport) -> str:
     """A report in Prometheus' text format, for node_exporter's textfile collector.
 
-    Source: the text-based format of prometheus.io's "Exposition formats". Where the kernel
-    did not answer, nothing is said of modes: 0 would be a guess.
+    Source: the text-based format in prometheus.io's "Exposition formats". Without an answer
+    there is no metric for modes: 0 would be a guess.
     """
     record = report.to_dict()
     text = _metric(
         "kvmppc_info",
-        "The host that was asked, and the kvmppc that asked; always 1.",
+        "The queried host, and the version of kvmppc; always 1.",
         [({name: record[name] for name in _INFO}, 1)],
     )
     text += _metric(
         "kvmppc_status",
-        "How asking ended: 1 for one status, 0 for the others.",
+        "The result of the query: 1 for one status, 0 for the others.",
         [({"status": status}, int(status == report.status)) for status in STATUSES],
     )
     text += _metric(
         "kvmppc_probe_timestamp_seconds",
-        "When the host was asked, in seconds since 1970.",
+        "The time of the query, in seconds since 1970.",
         [({}, _seconds(report.time))],
     )
     physical, effective = report.cpu_physical, report.cpu_effective
     if isinstance(physical, Processor) and effective is not None:
         text += _metric(
             "kvmppc_compatibility_mode",
-            "Whether the host itself runs in the mode of an earlier processor than its own.",
+            "Whether the host runs in the mode of an earlier processor than its own.",
             [({}, int(physical.mode != effective))],
         )
     if report.status == "known":
         text += _metric(
             "kvmppc_mode_granted",
-            "Whether nested guests can be given the processor mode; missing if not known.",
+            "Whether the host grants the processor mode to guests; absent if not known.",
             [({"mode": str(mode)}, int(mode in report.modes)) for mode in _columns(report.modes)],
         )
     return text
 
 
 def _columns(modes: Iterable[CpuMode]) -> list[CpuMode]:
-    """The modes to say yes or no to: those with a bit, and what bare metal has beyond them."""
+    """The modes to report on: those with a bit, and others that bare metal grants."""
     return sorted({*GRANTABLE, *modes})
 
 
 def _metric(name: str, meaning: str, samples: Iterable[tuple[Mapping[str, object], int]]) -> str:
-    """One metric, a gauge: what it means, and a line for each set of labels."""
+    """One gauge: its help text, and a line for each set of labels."""
     lines = [f"# HELP {name} {meaning}", f"# TYPE {name} gauge"]
     for labels, value in samples:
         inside = ",".join(f'{label}="{_label(text)}"' for label, text in labels.items())
@@ -167,7 +172,7 @@ def _metric(name: str, meaning: str, samples: Iterable[tuple[Mapping[str, object
 
 
 def _label(value: object) -> str:
-    """A label's value. Of what the format has escapes for, printable() leaves these two."""
+    """The value of a label. printable() escapes all special characters but these two."""
     text = "" if value is None else printable(str(value))
     return text.replace("\\", r"\\").replace('"', r"\"")
 
@@ -175,9 +180,9 @@ def _label(value: object) -> str:
 def report_nfd(report: HostReport) -> str:
     """A report as node labels, for a file in node-feature-discovery's features.d.
 
-    A line is a label and its value. Source: "Feature files" in node-feature-discovery's
-    customization guide; it puts its own prefix, feature.node.kubernetes.io/, before the names.
-    Where the kernel did not answer, there is no label for any mode.
+    Each line has a label and its value. Source: "Feature files" in the customization guide of
+    node-feature-discovery, which adds its prefix, feature.node.kubernetes.io/, to the names.
+    Without an answer there are no labels for modes.
     """
     labels: dict[str, object] = {
         "status": report.status,
@@ -197,18 +202,18 @@ def report_nfd(report: HostReport) -> str:
 
 
 def _label_value(text: str) -> str:
-    """Text as Kubernetes takes it for a label's value.
+    """Text as a valid value of a Kubernetes label.
 
-    At most 63 of A-Z a-z 0-9 - _ . with a letter or digit at both ends. Source: "Labels and
-    Selectors" in the Kubernetes documentation.
+    At most 63 characters of A-Z a-z 0-9 - _ . with a letter or digit at both ends. Source:
+    "Labels and Selectors" in the Kubernetes documentation.
     """
-    text = text.replace("+", "plus")  # else POWER7+ would be POWER7
+    text = text.replace("+", "plus")  # or POWER7+ would become POWER7
     letters = (c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in text)
     return "".join(letters)[:63].strip("-_.")
 
 
 def _seconds(text: str) -> int:
-    """A record's time in seconds since 1970."""
+    """The time of a record, in seconds since 1970."""
     import calendar
     import time
 

@@ -1,18 +1,19 @@
-"""Processors and their modes: the one table that everything else is taken from.
+"""The table of processors and their modes, from which everything else is derived.
 
-A processor is what a machine has. A mode is what a host or a guest runs in: its processor's own
-or, as a compatibility mode, that of an earlier one. A new generation is a row of this table (and,
-where the interface has a bit for it, a name in csrc/kvm_uapi.h).
+A machine has a processor. A host or a guest runs in a mode: that of its processor or, as a
+compatibility mode, that of an earlier one. A new generation is a new row of this table and, if the
+interface has a bit for it, a new name in csrc/kvm_uapi.h.
 """
 
 from __future__ import annotations
 
 from kvmppc.values import Frozen, fill
 
-# Processor and mode as /proc/cpuinfo spells them (powerpc's cpu_specs); the upper half of the PVR
-# (PVR_POWER7 and so on in <asm/reg.h>); the mode's cpu-version (PVR_ARCH_206 and so on, there); the
-# mode's bit in compat_capabilities, counted from the top as the kernel's documentation does
-# (KVM_PPC_COMPAT_CAP_* in <asm/kvm.h>), None where the interface has none. Oldest mode first.
+# The columns: the processor, as /proc/cpuinfo spells it (powerpc's cpu_specs); the upper half of
+# its PVR (PVR_POWER7 and so on in <asm/reg.h>); its mode; the mode's cpu-version (PVR_ARCH_206 and
+# so on, in the same header); the mode's bit in compat_capabilities, numbered from the most
+# significant as in the kernel's documentation (KVM_PPC_COMPAT_CAP_* in <asm/kvm.h>), or None if
+# the interface has no bit. Oldest mode first.
 _TABLE = (
     ("POWER7", 0x003F, "POWER7", 0x0F000003, None),
     ("POWER7+", 0x004A, "POWER7+", 0x0F100003, None),
@@ -27,21 +28,21 @@ _TABLE = (
 
 
 class CpuMode(Frozen, str):
-    """A processor mode: a ``str`` that knows its place among the others.
+    """A processor mode: a ``str`` that compares by age with other modes and their names.
 
-    It is equal to its name in the spelling of QEMU's ``max-cpu-compat`` and of libvirt's
-    ``<model>`` (``mode == "power10"``). ``CpuMode("POWER10")`` reads any spelling in use.
-    Modes compare by age, with each other and with the names of modes.
+    It equals its name as QEMU's ``max-cpu-compat`` and libvirt's ``<model>`` spell it:
+    ``mode == "power10"``. ``CpuMode("POWER10")`` accepts any common spelling.
 
     Attributes:
-        label: as /proc/cpuinfo spells it, for people: "POWER10", "Power11".
-        cpu_version: the logical PVR that the device tree has for it, 32 bits. Source:
-            PVR_ARCH_206 to PVR_ARCH_31_P12 in powerpc's <asm/reg.h>.
-        bit: its bit in ``compat_capabilities``, as a mask of 64 bits; 0 where the interface
-            has none for it. Source: KVM_PPC_COMPAT_CAP_* in powerpc's <asm/kvm.h>.
+        label: the name as /proc/cpuinfo spells it: "POWER10", "Power11".
+        cpu_version: its logical PVR in the device tree, 32 bits. Source: PVR_ARCH_206 to
+            PVR_ARCH_31_P12 in powerpc's <asm/reg.h>.
+        bit: its bit in ``compat_capabilities``, as a 64-bit mask; 0 if the interface has no
+            bit for it. Source: KVM_PPC_COMPAT_CAP_* in powerpc's <asm/kvm.h>.
 
     Raises:
-        ValueError: there is no mode of this name.
+        ValueError: there is no mode with this name.
+        TypeError: a mode is compared with something that is not a mode's name.
     """
 
     __slots__ = ("_age", "bit", "cpu_version", "label")
@@ -54,15 +55,15 @@ class CpuMode(Frozen, str):
     def __new__(cls, name: str) -> CpuMode:
         mode = find_mode(name)
         if mode is None:
-            raise ValueError(f"{name!r} is not a processor mode")
+            raise ValueError(f"unknown processor mode {name!r}; choose from {', '.join(MODES)}")
         return mode
 
     @classmethod
     def from_cpu_version(cls, number: int) -> CpuMode | None:
-        """The mode of a device tree's ``cpu-version`` (32 bits), None for one that is not known."""
+        """The mode of a device tree's ``cpu-version`` (32 bits), None if it is not known."""
         return next((mode for mode in MODES if mode.cpu_version == number), None)
 
-    # str's own comparisons would sort power10 before power9.
+    # The comparisons of str would sort power10 before power9.
     def __lt__(self, other: str) -> bool:
         return self._age < CpuMode._age_of(other)
 
@@ -78,27 +79,29 @@ class CpuMode(Frozen, str):
     @staticmethod
     def _age_of(other: object) -> int:
         try:
-            return CpuMode(other)._age  # type: ignore[arg-type] # it raises for what is no text
+            return CpuMode(other)._age  # type: ignore[arg-type] # not a str: ValueError
         except ValueError:
-            raise TypeError(f"a processor mode does not compare with {other!r}") from None
+            raise TypeError(
+                f"cannot compare a processor mode with {other!r}; give the name of a mode"
+            ) from None
 
     def __reduce__(self) -> tuple[object, ...]:
         return CpuMode, (str(self),)
 
 
 class Processor(Frozen, str):
-    """A processor: a ``str`` that is equal to its name in small letters ("power8nvl").
+    """A processor: a ``str`` that equals its name in lower case ("power8nvl").
 
-    ``Processor("POWER10_v2.0")`` reads any spelling in use, QEMU's with a version too.
+    ``Processor("POWER10_v2.0")`` accepts any common spelling, also QEMU's with a version.
 
     Attributes:
-        label: as /proc/cpuinfo spells it, for people.
-        pvr: the upper 16 of its PVR's 32 bits. Source: PVR_POWER7 to PVR_POWER12 in
+        label: the name as /proc/cpuinfo spells it.
+        pvr: the upper 16 bits of its 32-bit PVR. Source: PVR_POWER7 to PVR_POWER12 in
             powerpc's <asm/reg.h>.
         mode: its own mode.
 
     Raises:
-        ValueError: there is no processor of this name.
+        ValueError: there is no processor with this name.
     """
 
     __slots__ = ("label", "mode", "pvr")
@@ -110,12 +113,12 @@ class Processor(Frozen, str):
     def __new__(cls, name: str) -> Processor:
         processor = find_processor(name)
         if processor is None:
-            raise ValueError(f"{name!r} is not a processor known here")
+            raise ValueError(f"unknown processor {name!r}; choose from {', '.join(PROCESSORS)}")
         return processor
 
     @classmethod
     def from_pvr(cls, pvr: int) -> Processor | None:
-        """The processor of a PVR (32 bits; the upper 16 name it), None for one not known."""
+        """The processor of a 32-bit PVR (its upper 16 bits count), None if it is not known."""
         return next((one for one in PROCESSORS if one.pvr == pvr >> 16), None)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -123,17 +126,17 @@ class Processor(Frozen, str):
 
 
 def find_mode(name: str) -> CpuMode | None:
-    """The mode of a name in any spelling in use, None where there is none."""
+    """The mode with this name, in any common spelling; None if there is none."""
     return _MODES.get(name.lower()) if isinstance(name, str) else None
 
 
 def find_processor(name: str) -> Processor | None:
-    """The processor of a name in any spelling in use, None where there is none."""
+    """The processor with this name, in any common spelling; None if there is none."""
     return _PROCESSORS.get(name.lower().partition("_v")[0]) if isinstance(name, str) else None
 
 
 def _read_table() -> None:
-    """Makes the one object that there is of each name."""
+    """Creates the single object of each name."""
     for age, (label, pvr, mode_label, cpu_version, place) in enumerate(_TABLE):
         mode = _MODES.get(mode_label.lower())
         if mode is None:
@@ -150,10 +153,10 @@ _PROCESSORS: dict[str, Processor] = {}
 _read_table()
 
 PROCESSORS: tuple[Processor, ...] = tuple(_PROCESSORS.values())
-"""All processors that are known, oldest first."""
+"""All known processors, oldest first."""
 
 MODES: tuple[CpuMode, ...] = tuple(_MODES.values())
-"""All modes that are known, oldest first."""
+"""All known modes, oldest first."""
 
 GRANTABLE: tuple[CpuMode, ...] = tuple(mode for mode in MODES if mode.bit)
 """The modes that have a bit in the kernel's answer, oldest first."""
@@ -162,12 +165,12 @@ _KNOWN_BITS = sum(mode.bit for mode in GRANTABLE)
 
 
 def own_mode(processor: str | None) -> CpuMode | None:
-    """The mode of a processor; None where it has no name, or one that is not known here."""
+    """The mode of a processor; None if the processor is None or not known."""
     return processor.mode if isinstance(processor, Processor) else None
 
 
 def label_of(name: str | None) -> str:
-    """A processor or a mode for people; a name of a later version as it is."""
+    """The label of a processor or a mode; an unknown name is returned unchanged."""
     return "unknown" if name is None else getattr(name, "label", name)
 
 
@@ -177,5 +180,5 @@ def modes_of(compat_capabilities: int) -> tuple[CpuMode, ...]:
 
 
 def unknown_bits_of(compat_capabilities: int) -> int:
-    """The bits of a mask that stand for no known mode."""
+    """The bits of a mask that belong to no known mode."""
     return compat_capabilities & ~_KNOWN_BITS

@@ -1,4 +1,4 @@
-"""The pytest fixture; pytest loads this module by itself where kvmppc is installed."""
+"""The pytest fixture. pytest loads this module automatically if kvmppc is installed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def kvmppc_host() -> Iterator[Callable[[str], SimulatedHost]]:
-    """Puts the test on a simulated host: ``kvmppc_host("power11-as-power10")``.
+    """Runs the test on a simulated host: ``kvmppc_host("power11-as-power10")``.
 
-    May be called again to move to another one. The real host is back after the test.
+    A second call switches to another host. After the test, the real host is back. The call
+    raises ValueError for an unknown name.
     """
     # Not at the top: pytest loads this module in every project that it tests.
     from kvmppc.testing import simulated_host

@@ -1,9 +1,9 @@
-"""The record: a report's fields as JSON has them, schema 1. Programs depend on it.
+"""The record: the fields of a report in JSON, schema 1. A stable interface for programs.
 
-Every key has a form that says how its value is written and what is accepted
-when it is read. Reading is strict: a record comes from another machine, and a
-wrong value must be named where it enters. What a later version of kvmppc has
-added, keys and names, is kept as it is and never makes a record wrong.
+Every key has a form, which defines how its value is written and which values are
+accepted. Reading is strict: a record comes from another machine, and an error
+must be reported where it enters. Keys and names that a later version of kvmppc
+has added are accepted, and kept unchanged.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 SCHEMA = 1
 STATUSES = ("known", "hint", "unsupported", "unavailable", "error", "denied")
 
-# A name that a later version may have added: of a processor, a mode, a platform, a revision.
+# The limits of a name that a later version may add: a processor, mode, platform or revision.
 _NAME_LENGTH = 40
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.+-_")
 
 
 class RecordError(ValueError):
-    """This is not a record of schema 1; the message says where, and what was expected."""
+    """Not a record of schema 1. The message has the key and what was expected."""
 
 
 class _Form:
-    """How one key's value is read and written; read raises ValueError or TypeError."""
+    """How the value of a key is read and written. ``read`` raises ValueError or TypeError."""
 
     __slots__ = ("expected", "optional", "read", "write")
 
@@ -72,7 +72,7 @@ def _read_size(value: object) -> int:
 
 
 def _read_time(value: object) -> str:
-    # Not at the top: who writes a record needs no calendar.
+    # Not at the top: writing a record does not need it.
     from datetime import datetime
 
     text = _read_text(value)
@@ -106,7 +106,7 @@ def _read_modes(value: object) -> tuple[str, ...]:
         raise TypeError
     modes = tuple(map(_read_mode, value))
     known = [mode for mode in modes if isinstance(mode, CpuMode)]
-    # What a later version knows is newer than all that is known here.
+    # Unknown modes come from a later version, and are newer than all known ones.
     if list(modes[: len(known)]) != sorted(set(known)) or len(set(modes)) < len(modes):
         raise ValueError
     return modes
@@ -117,7 +117,7 @@ def _write_modes(value: object) -> list[str]:
 
 
 def _hexadecimal(bits: int, written: str) -> _Form:
-    """Bits, as people read them; as text, since JSON readers lose what is over 2**53."""
+    """Bits, in hexadecimal. As text, since JSON readers may round numbers above 2**53."""
 
     def read(value: object) -> int:
         text = _read_text(value)
@@ -128,7 +128,7 @@ def _hexadecimal(bits: int, written: str) -> _Form:
             raise ValueError
         return number
 
-    return _Form(f'a number of {bits} bits as text ("0x...")', read, written.__mod__)
+    return _Form(f'a {bits}-bit number as text ("0x...")', read, written.__mod__)
 
 
 def _one_of(*names: str) -> _Form:
@@ -142,8 +142,8 @@ def _one_of(*names: str) -> _Form:
 
 _TEXT = _Form("text", _read_text, _as_is)
 _NUMBER = _Form("a whole number", _read_number, _as_is)
-_NAME = _Form("a name in small letters", _read_name, str).or_null()
-_MODE = _Form("a mode's name in small letters", _read_mode, str).or_null()
+_NAME = _Form("a name in lower case", _read_name, str).or_null()
+_MODE = _Form("the name of a mode in lower case", _read_mode, str).or_null()
 
 _FORMS = {
     "version": _TEXT,
@@ -153,7 +153,7 @@ _FORMS = {
     "machine": _TEXT,
     "kernel": _TEXT,
     "platform": _NAME,
-    "cpu_physical": _Form("a processor's name in small letters", _read_processor, str).or_null(),
+    "cpu_physical": _Form("the name of a processor in lower case", _read_processor, str).or_null(),
     "cpu_effective": _MODE,
     "pvr": _hexadecimal(32, "0x%08x").or_null(),
     "cpu_version": _hexadecimal(32, "0x%08x").or_null(),
@@ -179,18 +179,18 @@ _FORMS = {
 _ADDED = ("cpu_version", "mmu", "page_size", "nested_api", "hint")
 
 FIELDS = tuple(_FORMS)
-"""The keys after ``schema``, in the order they are written."""
+"""The keys after ``schema``, in the order in which they are written."""
 
 
 def schema_text() -> str:
-    """The record's JSON Schema, which is installed beside this module."""
+    """The JSON Schema of the record, from the file beside this module. Raises OSError."""
     path = os.path.join(os.path.dirname(__file__), "record.schema.json")
     with open(path, encoding="utf-8") as file:
         return file.read()
 
 
 def dump(fields: Mapping[str, object], later: Mapping[str, object]) -> dict[str, object]:
-    """Turns a report's fields into what JSON has, with what a later version had said."""
+    """Converts the fields of a report to a JSON object, and adds the keys of later versions."""
     record: dict[str, object] = {"schema": SCHEMA}
     for name, form in _FORMS.items():
         value = fields[name]
@@ -200,21 +200,21 @@ def dump(fields: Mapping[str, object], later: Mapping[str, object]) -> dict[str,
 
 
 def load(record: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
-    """Turns what JSON has into a report's fields, and what of it is of a later version.
+    """Converts a JSON object to the fields of a report, and the keys of later versions.
 
-    The modes are derived from the mask by what is known here: a record made by a version
-    that knew fewer of them is right, and so is one by a version that knows more.
+    The modes are derived from the mask with the table of this version. Records of versions
+    that know fewer or more modes are therefore accepted.
 
     Raises:
-        RecordError: a key is missing or its value is not of its form, the values
-            contradict each other, or the schema is another one.
+        RecordError: a key is missing, a value does not have its form, values contradict
+            each other, or the record has another schema.
     """
     schema = record.get("schema")
     if schema is True or schema != SCHEMA:
         raise RecordError(
-            "schema is missing: this is no record of kvmppc probe --json"
+            "schema is missing: this is not a record of kvmppc probe --json"
             if schema is None
-            else f"schema is {_short(schema)}, and this version reads {SCHEMA}"
+            else f"schema is {_short(schema)}, expected {SCHEMA}"
         )
     record = _completed(record)
     fields = {name: _load_field(record, name, form) for name, form in _FORMS.items()}
@@ -225,9 +225,10 @@ def load(record: Mapping[str, object]) -> tuple[dict[str, object], dict[str, obj
 
 
 def _completed(record: Mapping[str, object]) -> Mapping[str, object]:
-    """A record with the keys that were not written before there was a release.
+    """Adds the keys that did not exist before the first release.
 
-    Fact caches keep such records. What was under a hint in modes now has a key of its own.
+    Caches of Ansible facts contain such records. They have a hint in ``modes``, which has a
+    key of its own now.
     """
     if any(key in record for key in _ADDED):
         return record
@@ -238,7 +239,7 @@ def _completed(record: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def load_key(record: Mapping[str, object], key: str) -> object:
-    """Turns the value of one key that JSON has into a report's field. Raises RecordError."""
+    """Converts the value of one key to a field of a report. Raises RecordError."""
     return _load_field(record, key, _FORMS[key])
 
 
@@ -258,23 +259,23 @@ def _short(value: object) -> str:
     try:
         text = repr(value)
     except RecursionError:
-        return "nested too deep"
+        return "nested too deeply"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _check(fields: Mapping[str, object]) -> None:
-    """What one record says twice must agree."""
+    """Checks that the values agree with each other. Raises RecordError."""
     modes = fields["modes"] if isinstance(fields["modes"], tuple) else ()
     status, source = fields["status"], fields["source"]
     mask, unknown = fields["compat_capabilities"], fields["unknown_bits"]
     if fields["newest"] != (modes[-1] if modes else None):
-        raise RecordError("newest is not the last of modes")
+        raise RecordError("newest is not the last mode in modes")
     if (source == "kvm") != (mask is not None) or (mask is None) != (unknown is None):
-        raise RecordError("source, compat_capabilities and unknown_bits do not fit each other")
+        raise RecordError("source, compat_capabilities and unknown_bits contradict each other")
     if (modes and status != "known") or (source == "kvm" and status != "known"):
-        raise RecordError(f"status is {status}, and only a host whose status is known grants modes")
+        raise RecordError(f"status is {status}, but only a host with status known grants modes")
     if (status == "hint") != (fields["hint"] is not None):
-        raise RecordError("status and hint do not fit each other")
+        raise RecordError("status and hint contradict each other")
     if isinstance(mask, int) and isinstance(unknown, int):
         _check_mask(mask, unknown, modes)
 
@@ -282,14 +283,14 @@ def _check(fields: Mapping[str, object]) -> None:
 def _check_mask(mask: int, unknown: int, modes: tuple[str, ...]) -> None:
     known = [mode for mode in modes if isinstance(mode, CpuMode)]
     granted = sum(mode.bit for mode in known)
-    # The bits of names that are not known here are among those of the mask that are left.
+    # The remaining bits of the mask belong to the names that are not known to this version.
     rest = mask & ~granted & ~unknown
     if (granted | unknown) & ~mask or granted & unknown or bool(rest) != (len(known) < len(modes)):
-        raise RecordError("modes and unknown_bits together are not compat_capabilities")
+        raise RecordError("modes and unknown_bits do not add up to compat_capabilities")
 
 
 def _derive(fields: dict[str, object], later: dict[str, object]) -> None:
-    """Puts in place of a record's modes those that are known here, and keeps what it had."""
+    """Replaces the modes by those of this version's table, and keeps the originals."""
     modes, mask = fields["modes"], fields["compat_capabilities"]
     named = modes if isinstance(modes, tuple) else ()
     known = tuple(mode for mode in named if isinstance(mode, CpuMode))

@@ -1,9 +1,9 @@
-"""Standard output, error and input, as what a program says and reads goes through them.
+"""Writes to standard output and standard error, and reads standard input, without losing bytes.
 
-Python's own streams lose bytes: where they are not buffered (PYTHONUNBUFFERED) they drop what a
-short write left, on a descriptor that does not block they write and read less than all, and
-print() to a closed standard error goes to standard output. Here a write is whole or an error,
-and what cannot be said on standard error never costs the answer.
+Python's own streams lose bytes: unbuffered (PYTHONUNBUFFERED) they drop the rest of a short write,
+on a non-blocking descriptor they write and read only a part, and print() to a closed standard
+error goes to standard output. Here a write is complete or an error, and a failure to write to
+standard error never loses the answer.
 """
 
 from __future__ import annotations
@@ -20,46 +20,45 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import IO, TextIO
 
-# Characters of a message that are shown. A file can have megabytes in a field, and a message
-# names its file, whose path can have 4,096.
+# The longest message in characters. A value from a file may have megabytes, and the path of the
+# file, which the message names, up to 4,096 (PATH_MAX in <linux/limits.h>).
 _SHOWN = 8000
-# As many characters of an answer are written at once.
+# Characters of an answer that are written at once.
 _BATCH = 1 << 16
 
 
 COLUMNS = 80
-"""Of a terminal that does not say, and of prose that goes elsewhere."""
+"""The width of a terminal that does not report one, and of prose elsewhere."""
 
 
 class OutputError(Exception):
-    """Standard output cannot be written; the message is for the user."""
+    """Standard output cannot be written. The message is for the user."""
 
 
 def answer(text: str | bytes) -> None:
-    """Writes to standard output, all of it.
+    """Writes all of a text to standard output.
 
-    Characters that its encoding lacks are escaped: a terminal or a log that cannot show one is
-    no reason not to answer.
+    Escapes the characters that the encoding of standard output does not have.
 
     Raises:
-        BrokenPipeError: the reader has gone, as head does.
-        OutputError: it is closed, or the write failed.
+        BrokenPipeError: the reader has closed the pipe, as head does.
+        OutputError: standard output is closed, or the write failed.
     """
     if sys.stdout is None:
-        raise OutputError("standard output is closed; leave it open")
+        raise OutputError("standard output is closed; open it, or redirect it to a file")
     try:
         _write(sys.stdout, text)
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(f"standard output: cannot be written: {error.strerror}") from None
+        raise OutputError(f"cannot write to standard output: {error.strerror}") from None
 
 
 def say(text: str, prose: bool = False) -> None:
     """Writes text for people to standard output; see answer().
 
-    On a terminal, no line is wider than that, and the outcome that a line begins with is in
-    color. Elsewhere lines are as they are, but prose has 80 columns.
+    On a terminal, lines are wrapped to its width, and the outcome at the start of a line is
+    colored. Elsewhere only prose is wrapped, to 80 columns.
     """
     width = terminal_width(sys.stdout) or (COLUMNS if prose else None)
     if width is not None:
@@ -72,7 +71,7 @@ def say(text: str, prose: bool = False) -> None:
 
 
 def terminal_width(stream: TextIO | None) -> int | None:
-    """How many columns a terminal has; None for what is no terminal."""
+    """The width of a terminal in columns; None if the stream is not a terminal."""
     if stream is None or not stream.isatty():
         return None
     try:
@@ -82,13 +81,13 @@ def terminal_width(stream: TextIO | None) -> int | None:
 
 
 def answer_parts(parts: Iterable[str]) -> None:
-    """Writes to standard output what is too much to be in memory at a time; see answer()."""
+    """Writes a text in parts, if it is too large for memory; see answer()."""
     for batch in batches(parts):
         answer(batch)
 
 
 def batches(parts: Iterable[str]) -> Iterator[str]:
-    """Puts parts of a text together to a few large ones, so that writing them takes few calls."""
+    """Joins the parts of a text into a few large ones, to save system calls."""
     batch: list[str] = []
     size = 0
     for part in parts:
@@ -102,10 +101,10 @@ def batches(parts: Iterable[str]) -> Iterator[str]:
 
 
 def tell(text: str) -> None:
-    """Writes one line to standard error: "kvmppc: " and the text, which may come from anywhere.
+    """Writes one line to standard error: "kvmppc: " and the text.
 
-    What a terminal would act on is made visible, and of a text too long to be read the middle
-    is left out. Where standard error is closed or cannot be written, nothing is said.
+    The text need not be trusted: control characters are escaped, and the middle of a very long
+    text is left out. Does nothing if standard error is closed or cannot be written.
     """
     half = _SHOWN // 2
     if len(text) > _SHOWN:
@@ -120,7 +119,7 @@ def tell(text: str) -> None:
 
 
 def show(stream: TextIO | None, text: str) -> None:
-    """Writes to standard error, or to a stream in its place, if that can be done."""
+    """Writes to standard error or another stream, and ignores errors."""
     if stream is not None:
         try:  # noqa: SIM105 - contextlib takes as long to load as asking
             _write(stream, text)
@@ -129,10 +128,10 @@ def show(stream: TextIO | None, text: str) -> None:
 
 
 def standard_input() -> IO[bytes]:
-    """Standard input, to read bytes from; it waits for them also where the descriptor does not.
+    """Standard input as a stream of bytes. Reading waits even if the descriptor is non-blocking.
 
     Raises:
-        OSError: it is closed (EBADF).
+        OSError: standard input is closed (EBADF).
     """
     if sys.stdin is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -141,7 +140,7 @@ def standard_input() -> IO[bytes]:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Writes all bytes to a descriptor, and waits where it does not block. Raises OSError."""
+    """Writes all bytes to a descriptor, also to a non-blocking one. Raises OSError."""
     left = memoryview(data)
     while left:
         try:
@@ -150,13 +149,13 @@ def write_all(descriptor: int, data: bytes) -> None:
             _wait(descriptor, writing=True)
             continue
         if written == 0:
-            # Never of a file or a pipe; to try for ever what a device refuses helps nobody.
+            # No file or pipe returns 0. A device may, and would do so forever.
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         left = left[written:]
 
 
 class _Input(io.RawIOBase):
-    """A descriptor to read from, which is not ours to close."""
+    """Reads from a descriptor, and never closes it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -173,8 +172,8 @@ class _Input(io.RawIOBase):
 
 
 def _wait(descriptor: int, writing: bool) -> None:
-    """Sleeps until a descriptor that does not block can go on."""
-    # Not at the top: hardly anybody has such a descriptor.
+    """Waits until a non-blocking descriptor is ready."""
+    # Not at the top: non-blocking descriptors are rare.
     import select
 
     poll = select.poll()
@@ -183,11 +182,11 @@ def _wait(descriptor: int, writing: bool) -> None:
 
 
 def _write(stream: TextIO, text: str | bytes) -> None:
-    """Writes text or bytes past the buffer of a stream, after what is still in there."""
+    """Flushes a stream, and writes text or bytes directly to its descriptor."""
     if isinstance(text, bytes):
         data = text
     elif text.isascii():
-        data = text.encode("ascii")  # whatever the environment says of encodings
+        data = text.encode("ascii")  # the same in every encoding of the environment
     else:
         data = text.encode(stream.encoding or "utf-8", "backslashreplace")
     descriptor = _descriptor(stream)
@@ -203,7 +202,7 @@ def _write(stream: TextIO, text: str | bytes) -> None:
 
 
 def _descriptor(stream: TextIO) -> int | None:
-    """The descriptor behind a stream, None for one in memory."""
+    """The descriptor of a stream, None for a stream in memory."""
     try:
         return stream.fileno()
     except OSError:

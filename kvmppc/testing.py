@@ -1,13 +1,13 @@
-"""Simulated hosts, for tests and for trying things where there is no Power.
+"""Simulated hosts, for tests and for use on machines other than IBM Power.
 
     >>> from kvmppc.testing import simulated_host
     >>> with simulated_host("power11-as-power10"):
     ...     print(kvmppc.probe().newest)
     power10
 
-Inside the block, Kvm() and probe() ask a kernel written for the purpose
-(csrc/simhost.c), and read the files of that host. Only this module switches a
-simulation on: nothing in the environment can.
+Inside the block, Kvm() and probe() query a simulated kernel (csrc/simhost.c) and
+read the files of the simulated host. Only this module can start a simulation:
+no environment variable can.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The lower half of the PVR, as the processors have it under QEMU; 0x1200 where it is not here.
+# The lower half of the PVR of the processors in QEMU (cpu-models.h); else 0x1200.
 _REVISIONS = {"power9": 0x1202}
 
 _PLATFORMS = {
-    # What /proc/cpuinfo has at its end, and the files of the device tree's root.
+    # The lines at the end of /proc/cpuinfo, and the files in the root of the device tree.
     "kvm": ("pSeries", "CHRP IBM pSeries (emulated by qemu)", {"compatible": b"qemu,pseries\0"}),
     "powervm": (
         "pSeries",
@@ -49,11 +49,11 @@ _PLATFORMS = {
 
 
 class SimulatedHost:
-    """One simulated host: its name, what it is, and the files that say so.
+    """One simulated host: its name, a summary, and the files that describe it.
 
     Attributes:
         name: for :func:`simulated_host` and ``kvmppc --simulate``.
-        summary: what is particular about it, a line.
+        summary: what is special about it, in one line.
     """
 
     __slots__ = ("_source", "name", "summary")
@@ -93,7 +93,7 @@ class SimulatedHost:
         self._source = _SimulatedSource(files, (name, kernel, "ppc64le"), auxv, pages)
 
     def source(self) -> Source:
-        """Where the host's facts are read."""
+        """The source of the host's facts."""
         return self._source
 
     def __repr__(self) -> str:
@@ -101,7 +101,7 @@ class SimulatedHost:
 
 
 class _SimulatedSource(Source):
-    """Files in memory, by path, and what the processor tells without one."""
+    """Files in memory by path, and the values of the auxiliary vector and the PVR."""
 
     def __init__(
         self,
@@ -141,9 +141,9 @@ def _pvr(processor: Processor) -> int:
 
 
 def _cpuinfo(processor: Processor, mode: CpuMode, platform: str, mmu: str) -> bytes:
-    """/proc/cpuinfo as powerpc's show_cpuinfo() writes it."""
+    """/proc/cpuinfo as powerpc's show_cpuinfo() prints it."""
     name, machine, _ = _PLATFORMS[platform]
-    # The kernel masks the revision of these processors, and not that of Power11.
+    # The kernel masks the major revision of all these processors except Power11.
     lower = _pvr(processor) & 0xFFFF
     major = lower >> 8 if processor == "power11" else lower >> 8 & 0xF
     return (
@@ -161,10 +161,10 @@ def _cpuinfo(processor: Processor, mode: CpuMode, platform: str, mmu: str) -> by
 
 
 def _tree(processor: Processor, mode: CpuMode, platform: str) -> dict[str, bytes]:
-    """The files of the device tree that tell what a host is."""
+    """The files of the device tree that identify a host."""
     tree = "/proc/device-tree"
     files = {f"{tree}/{name}": data for name, data in _PLATFORMS[platform][2].items()}
-    # Bare metal has the raw PVR there, which names no mode.
+    # On bare metal this is the raw PVR, which names no mode.
     version = _pvr(processor) if platform == "powernv" else mode.cpu_version
     files[f"{tree}/cpus/PowerPC,{processor.label}@0/cpu-version"] = version.to_bytes(4, "big")
     return files
@@ -196,27 +196,27 @@ _HOSTS = (
     SimulatedHost("powernv10", "Power10, bare metal", "POWER10", platform="powernv"),
     SimulatedHost(
         "linux-6.12",
-        "Power10 with 4 KiB pages and a kernel that has no such ioctl: a hint only",
+        "Power10, 4 KiB pages, a kernel without the ioctl: only a hint",
         "POWER10",
         kernel="6.12.0",
         pages=4096,
     ),
     SimulatedHost(
         "linux-6.12-as-power10",
-        "Power11 running in Power10 mode, with a kernel that has no such ioctl: a hint only",
+        "Power11 running in Power10 mode, a kernel without the ioctl: only a hint",
         "Power11",
         "POWER10",
         kernel="6.12.0",
     ),
     SimulatedHost(
         "no-nesting",
-        "Power10 whose hypervisor gives no nesting: /dev/kvm opens, no VM can be made",
+        "Power10, the hypervisor does not support nesting: no VM can be created",
         "POWER10",
         module="kvm",
     ),
     SimulatedHost(
         "power8-mode",
-        "Power10 in POWER8 mode, where nothing can be nested: no VM can be made",
+        "Power10 running in Power8 mode, which has no nesting: no VM can be created",
         "POWER10",
         "POWER8",
         mmu="Hash",
@@ -227,67 +227,71 @@ _HOSTS = (
     ),
     SimulatedHost(
         "kvm-pr",
-        "Power10 with kvm_pr, which makes VMs but grants no modes",
+        "Power10 with kvm_pr, which creates VMs but cannot set a mode",
         "POWER10",
         module="kvm_pr",
     ),
     SimulatedHost(
         "power12",
-        "Power12, which has no bit of its own: it grants Power9 and Power10",
+        "Power12, for which the interface has no bit: grants Power9 and Power10",
         "Power12",
     ),
     SimulatedHost(
         "migrating",
-        "Power11, migrated to a Power10 after the first question of a VM",
+        "Power11, migrated to a Power10 after the first query of a VM",
         "Power11",
     ),
     SimulatedHost(
         "migrated",
-        "Power11 in POWER10 mode, to which the host was migrated from a Power10",
+        "Power11 running in Power10 mode, migrated from a Power10",
         "Power11",
         "POWER10",
         stored="POWER10",
     ),
     SimulatedHost(
         "no-operation",
-        "Power10, a kernel that has the capability but a backend that has no answer: ENOTTY",
+        "Power10, the capability is 1 but the backend lacks the ioctl: ENOTTY",
         "POWER10",
     ),
     SimulatedHost(
         "backend-refuses",
-        "Power10, a kernel whose backend cannot get the answer: EINVAL",
+        "Power10, the backend cannot retrieve the capabilities: EINVAL",
         "POWER10",
     ),
     SimulatedHost("no-device", "Power10 without /dev/kvm", "POWER10", module=""),
     SimulatedHost(
         "container",
-        "Power10, a container: /dev/kvm is not passed to it, the device tree masked",
+        "Power10, a container without /dev/kvm and with the device tree masked",
         "POWER10",
         masked=True,
     ),
-    SimulatedHost("no-permission", "Power10, /dev/kvm closed to this user", "POWER10"),
-    SimulatedHost("patch-v4", "Power10, the earlier interface as posted", "POWER10"),
-    SimulatedHost("patch-v4-strict", "Power10, the earlier interface as reviewed", "POWER10"),
+    SimulatedHost("no-permission", "Power10, this user has no permission for /dev/kvm", "POWER10"),
+    SimulatedHost("patch-v4", "Power10, the patch-v4 interface as posted", "POWER10"),
+    SimulatedHost(
+        "patch-v4-strict",
+        "Power10, the patch-v4 interface as reviewed: strict struct size",
+        "POWER10",
+    ),
     SimulatedHost(
         "patch-v4-short",
-        "Power10, the earlier interface with an answer that is cut off",
+        "Power10, the patch-v4 interface with a truncated answer",
         "POWER10",
     ),
     SimulatedHost(
         "struct-32",
-        "Power11, a later kernel: a struct of 32 bytes",
+        "Power11, a future kernel: a struct of 32 bytes",
         "Power11",
         kernel="8.0.0",
     ),
     SimulatedHost(
         "unknown-bit",
-        "Power11, a later kernel: a bit that is not known yet",
+        "Power11, a future kernel: an unknown bit",
         "Power11",
         kernel="8.0.0",
     ),
     SimulatedHost(
         "future",
-        "Power11, a later kernel: a struct of 32 bytes, and a bit that is not known yet",
+        "Power11, a future kernel: a struct of 32 bytes and an unknown bit",
         "Power11",
         kernel="8.0.0",
     ),
@@ -299,27 +303,27 @@ def simulated_hosts() -> tuple[SimulatedHost, ...]:
     return _HOSTS
 
 
-# The blocks that are open, in the order in which they began; first the host before all of them.
+# The open blocks, in the order in which they began, after the host before the first of them.
 _blocks: list[tuple[kvm.Kernel, Source]] = []
 _lock = threading.Lock()
 
 
 @contextlib.contextmanager
 def simulated_host(name: str) -> Iterator[SimulatedHost]:
-    """Makes this process be on a simulated host, for the length of a ``with`` block.
+    """Runs the body of a ``with`` block on a simulated host.
 
-    Process-wide, for all threads, like os.chdir. Blocks can be nested, and overlap in
-    threads or tasks: the host is that of the block begun last among those that have not
-    ended, and the real one after all of them. Handles that were opened inside go on
-    working after it, on the simulated host.
+    This affects all threads of the process, like os.chdir. Blocks can be nested, and can
+    overlap in threads or tasks: the current host is that of the open block that began last,
+    and the real one after the last block. Handles that were opened in a block stay on its
+    host, and can be used after it.
 
     Raises:
-        ValueError: there is no host of this name; the message lists those there are.
+        ValueError: there is no simulated host with this name; the message lists all.
     """
     host = next((host for host in _HOSTS if host.name == name), None)
     if host is None:
         names = ", ".join(host.name for host in _HOSTS)
-        raise ValueError(f"no simulated host is called {name!r}; there are {names}")
+        raise ValueError(f"unknown simulated host {name!r}; choose from {names}")
     here = (kvm.Kernel(ffi, lib, f"{host.name}:"), host.source())
     with _lock:
         before = _move(here)
@@ -337,6 +341,6 @@ def simulated_host(name: str) -> Iterator[SimulatedHost]:
 
 
 def _move(to: tuple[kvm.Kernel, Source]) -> tuple[kvm.Kernel, Source]:
-    """Makes this process be on another host, and gives back the one before."""
+    """Switches the process to another host, and returns the previous one."""
     kernel, source = to
     return kvm.use_kernel(kernel), use_source(source)

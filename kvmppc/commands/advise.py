@@ -1,4 +1,4 @@
-"""kvmppc advise: prints the words that give a guest a mode which the host grants."""
+"""kvmppc advise: prints the QEMU options or libvirt elements for a granted mode."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ if TYPE_CHECKING:
     from kvmppc.report import HostReport
 
 DESCRIPTION = """\
-Prints what to give QEMU or libvirt, so that a guest runs in a mode which this host grants:
-the newest, or the one that is wanted. Nothing else goes to standard output.
+Prints the QEMU options or libvirt elements that start a guest in a mode that this host grants:
+the newest, or the one in --mode. Nothing else is printed to standard output.
 
-The words are for the QEMU, the libvirt and the page size of this host, or as the options say.
+They are for the QEMU and libvirt versions and the page size of this host, unless options give
+others.
 """
 EPILOG = """\
 exit codes:
-  0  the advice was printed
-  1  the host answered, and does not grant the mode, or none that is known here
-  2  the command was not understood, or the record could not be read
-  3  no answer to advise from (a hint is none, unless --accept-hint is given), or a QEMU
-     that does not know this processor
+  0  the options or elements were printed
+  1  the host does not grant the mode, or grants no mode that kvmppc knows
+  2  usage error, the record cannot be read, or the output cannot be written
+  3  the host gave no answer (a hint is an answer only with --accept-hint), or its QEMU
+     does not support the processor
   4  permission denied
 """
 
@@ -55,28 +56,28 @@ _FORMS: dict[str, Callable[[CpuMode, Place, str | None], str]] = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Says which words the command takes."""
+    """Adds the command's arguments."""
     form = parser.add_mutually_exclusive_group(required=True)
     form.add_argument(
         "--for",
         dest="target",
         choices=_FORMS,
         help="options for QEMU's command line, elements for a libvirt domain, options for "
-        "virt-install, or the properties of QEMU's machine alone (Kata, kola)",
+        "virt-install, or only the machine properties (for Kata, kola)",
     )
     form.add_argument(
-        "--json", action="store_true", help="all forms and the reason, as one line of JSON"
+        "--json", action="store_true", help="print all forms and the reason as one line of JSON"
     )
     parser.add_argument(
         "--mode",
         type=asking.mode_named,
         metavar="MODE",
-        help="this mode, if it is granted, not the newest",
+        help="use this mode instead of the newest; fails if it is not granted",
     )
     parser.add_argument(
         "--accept-hint",
         action="store_true",
-        help="where the kernel cannot be asked, take the mode that the host itself runs in",
+        help="if the host gives only a hint (its own mode), use the hint",
     )
     add_arguments(parser)
     asking.add_report_argument(parser)
@@ -84,7 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Asks, or reads the record, and prints."""
+    """Queries the host or reads the record, and prints the advice."""
     report = asking.ask_or_read(arguments)
     chosen, reason, code = None, report.reason, 0
     try:
@@ -92,9 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
     except NotGrantedError as error:
         reason, code = str(error), 1
     except NoAnswerError as error:
-        hint = f"hint: {report.reason} --accept-hint takes it all the same."
+        hint = f"hint: {report.reason} To use it nevertheless, add --accept-hint."
         reason, code = hint if report.status == "hint" else str(error), asking.exit_code(report)
-    # Properties alone are for a program that starts its own QEMU, which need not be asked.
+    # The properties are for programs that start a QEMU of their own, so this host's does not count.
     programs = chosen is not None and arguments.target != "property"
     place = Placing(arguments, report).place(programs=programs)
     unknown = unknown_processor(report, place)
@@ -106,13 +107,13 @@ def run(arguments: argparse.Namespace) -> int:
         tell(reason)
     else:
         if report.status == "hint":
-            tell(f"taken from a hint: {reason}")
+            tell(f"based on a hint: {reason}")
         say(_FORMS[arguments.target](chosen, place, report.cpu_physical) + "\n")
     return code
 
 
 def _json(report: HostReport, mode: CpuMode | None, place: Place, reason: str) -> str:
-    """The advice as one line of JSON, for all programs; ``mode`` is null where there is none."""
+    """The advice in all forms, as one line of JSON; ``mode`` is null if there is none."""
     import json
 
     advice = {

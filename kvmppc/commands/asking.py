@@ -1,4 +1,4 @@
-"""What all commands that ask a host have in common: which host, and how it is asked."""
+"""What all commands that query a host share: which host, and how it is queried."""
 
 from __future__ import annotations
 
@@ -21,26 +21,30 @@ if TYPE_CHECKING:
 
 DEVICE = "/dev/kvm"
 
-# Bytes. A record has about 900; what is much longer is some other file.
+# Bytes. A record has about 900; a much longer file is something else.
 _RECORD_LIMIT = 1 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds --device and --simulate."""
     parser.add_argument(
-        "--device", type=_device, default=DEVICE, metavar="PATH", help="default: %(default)s"
+        "--device",
+        type=_device,
+        default=DEVICE,
+        metavar="PATH",
+        help="the KVM device; default: %(default)s",
     )
     parser.add_argument(
-        "--simulate", metavar="NAME", help="ask a simulated host; kvmppc hosts lists them"
+        "--simulate", metavar="NAME", help="query a simulated host; kvmppc hosts lists them"
     )
 
 
 def add_sysroot(parser: argparse.ArgumentParser) -> None:
-    """Adds --sysroot, for commands that have something to say of a host's files alone."""
+    """Adds --sysroot, for commands that can work from a host's files alone."""
     parser.add_argument(
         "--sysroot",
         metavar="DIR",
-        help="read the files of another machine, as in a sosreport or a chroot, and ask no KVM",
+        help="read the files of another machine (a sosreport, a chroot) and do not query KVM",
     )
 
 
@@ -48,30 +52,30 @@ def _device(path: str) -> str:
     from argparse import ArgumentTypeError
 
     if not path or "\0" in path:
-        raise ArgumentTypeError("a device is the path of a file")
+        raise ArgumentTypeError("not a path; give the path of the KVM device")
     return path
 
 
 def on_host(arguments: argparse.Namespace | SimpleNamespace) -> AbstractContextManager[object]:
-    """The host to be on while asking: this one, or the simulated one that was named."""
+    """Makes the process run on the selected host: this one, a simulated one, or a copy of files."""
     sysroot = getattr(arguments, "sysroot", None)
     if sysroot is not None:
         if arguments.simulate is not None or arguments.device != DEVICE:
-            raise UsageError("--sysroot asks no host: leave --simulate and --device out")
+            raise UsageError("--sysroot does not query KVM; remove --simulate and --device")
         if not os.path.isdir(sysroot):
-            raise UsageError(f"{printable(sysroot)}: no such folder")
+            raise UsageError(f"{printable(sysroot)}: no such directory")
         return _Files(sysroot)
     if arguments.simulate is None:
         from contextlib import nullcontext
 
         return nullcontext()
-    # Loaded only here: the simulation is no part of what runs on a real host.
+    # Not at the top: a query of a real host never loads the simulation.
     from kvmppc.testing import simulated_host, simulated_hosts
 
     names = [host.name for host in simulated_hosts()]
     if arguments.simulate not in names:
         near = nearest(arguments.simulate, names)
-        raise UsageError(f"no simulated host is called {arguments.simulate!r}{near}")
+        raise UsageError(f"unknown simulated host {arguments.simulate!r}{near}")
     return simulated_host(arguments.simulate)
 
 
@@ -89,9 +93,9 @@ class _Files:
 
 
 def ask(arguments: argparse.Namespace | SimpleNamespace) -> HostReport:
-    """Asks the host; of another machine's files, tells what they say."""
+    """Queries the host, or reports what the files of another machine contain."""
     if arguments.simulate is None and getattr(arguments, "sysroot", None) is None:
-        return probe(arguments.device)  # as scripts do it, over and over: nothing more to load
+        return probe(arguments.device)  # the case that scripts repeat: nothing more to load
     with on_host(arguments):
         if getattr(arguments, "sysroot", None) is not None:
             return describe()
@@ -99,37 +103,37 @@ def ask(arguments: argparse.Namespace | SimpleNamespace) -> HostReport:
 
 
 def exit_code(report: HostReport) -> int:
-    """The exit code for a report: 0 known, 1 known but no mode we know, 4 denied, else 3."""
+    """The exit code for a report: 0 known, 1 known without a known mode, 4 denied, else 3."""
     if report.status == "known":
         return 0 if report.modes else 1
     return 4 if report.status == "denied" else 3
 
 
 def mode_named(name: str) -> CpuMode:
-    """A mode by any spelling of its name, for argparse."""
+    """The mode of a name in any spelling, for argparse."""
     from argparse import ArgumentTypeError
 
     try:
         return CpuMode(name)
     except ValueError:
-        raise ArgumentTypeError(f"{name!a} is no mode{nearest(name, GRANTABLE)}") from None
+        raise ArgumentTypeError(f"unknown mode {name!a}{nearest(name, GRANTABLE)}") from None
 
 
 def add_report_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds --report, which stands in for asking."""
+    """Adds --report, which replaces the query."""
     parser.add_argument(
         "--report",
         metavar="FILE",
-        help="do not ask, but read the host's record (kvmppc probe --json); - for standard input",
+        help="do not query KVM; read FILE, a record of kvmppc probe --json (- for standard input)",
     )
 
 
 def ask_or_read(arguments: argparse.Namespace) -> HostReport:
-    """The report of the host that is asked, or of the record that was named instead."""
+    """The report of the selected host, or of the record in --report."""
     if arguments.report is None:
         return ask(arguments)
     if arguments.simulate is not None or arguments.device != DEVICE:
-        raise UsageError("--report asks no host: leave --simulate and --device out")
+        raise UsageError("--report does not query KVM; remove --simulate and --device")
     data = read_input(arguments.report, _RECORD_LIMIT)
     try:
         return HostReport.from_json(data)
@@ -138,7 +142,7 @@ def ask_or_read(arguments: argparse.Namespace) -> HostReport:
 
 
 def read_input(path: str, limit: int) -> bytes:
-    """A whole file, or standard input for "-", of up to a number of bytes."""
+    """Returns a whole file, or standard input for "-". Raises UsageError above ``limit`` bytes."""
     try:
         with standard_input() if path == "-" else open(path, "rb") as file:
             data = file.read(limit + 1)
@@ -146,10 +150,10 @@ def read_input(path: str, limit: int) -> bytes:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{input_name(path)}: {reason}") from None
     if len(data) > limit:
-        raise UsageError(f"{input_name(path)}: longer than {limit} bytes")
+        raise UsageError(f"{input_name(path)}: longer than {limit} bytes; give the right file")
     return data
 
 
 def input_name(path: str) -> str:
-    """What a file is called in a message."""
+    """The name of a file in a message."""
     return "standard input" if path == "-" else path

@@ -1,4 +1,4 @@
-"""kvmppc baseline: what the hosts of a fleet have in common."""
+"""kvmppc baseline: which modes the hosts of a fleet have in common."""
 
 from __future__ import annotations
 
@@ -21,59 +21,60 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DESCRIPTION = """\
-Tells which processor modes all hosts of a fleet grant, from the records that
-kvmppc probe --json printed on each, and which hosts stand in the way of newer ones.
+Reports which processor modes all hosts of a fleet grant, and which hosts do not grant the
+newer ones. Reads the records that kvmppc probe --json printed on each host.
 
-A RECORD is a file, a folder with files, or - for standard input. A file has records in
-any form, what pdsh or Ansible print, or the facts that Ansible keeps. Nobody is left out:
-every record is a host, and so is what has no record. Hosts that cannot tell count neither
-as yes nor as no."""
+A RECORD is a file, a directory of files, or - for standard input. A file contains records in
+any layout, the output of pdsh or Ansible, or Ansible's cached facts. Every record counts as a
+host, and so does an entry without a record. A host without an answer counts neither as
+granting a mode nor as not granting it."""
 EPILOG = """\
 exit codes:
-  0  there is a mode that all hosts grant
-  1  there is none
-  2  the command was not understood, or something that was read is no record
-  3  some host cannot tell (see --ignore-unknown), or no host can, or a host is missing
-     or not expected (see --expect)
-2 goes before 3, and 3 before the others.
+  0  all hosts grant at least one common mode
+  1  there is no common mode
+  2  usage error, an input that is not a record, or output that cannot be written
+  3  a host gave no answer (see --ignore-unknown), no host gave one, or a host is missing
+     or unexpected (see --expect)
+2 takes precedence over 3, and 3 over the others.
 """
 
-# A file with nothing right in it would fill the screen.
+# More complaints than these are counted only: a wrong file would fill the screen.
 _COMPLAINTS = 20
 _REPEATED = 3
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Says which words the command takes."""
-    parser.add_argument("records", nargs="+", type=record_path, metavar="RECORD")
+    """Adds the command's arguments."""
+    parser.add_argument(
+        "records", nargs="+", type=record_path, metavar="RECORD", help="a file, a directory or -"
+    )
     add_form(parser)
     parser.add_argument(
         "--ignore-unknown",
         action="store_true",
-        help="let the exit code be that of the hosts that can tell",
+        help="exit as if the hosts without an answer were not there",
     )
     parser.add_argument(
         "--expect",
         metavar="FILE",
-        help="tell which hosts are missing, and which are not expected: FILE has a name a line, "
-        "or what ansible-inventory --list prints",
+        help="report missing and unexpected hosts; FILE has one host name per line, or is the "
+        "output of ansible-inventory --list",
     )
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="write to a file, which is replaced as a whole: its readers never see half of it",
+        help="write to this file and replace it atomically",
     )
 
 
 def add_form(parser: argparse.ArgumentParser) -> None:
-    """Adds --format, for a table of many hosts, and --json."""
+    """Adds --format and --json, for a table of many hosts."""
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--format",
         choices=("text", "json", "html", "markdown"),
         default="text",
-        help="json: one line; html: one page to look at; markdown: for a ticket; "
-        "default: %(default)s",
+        help="json: one line; html: a web page; markdown: for a ticket; default: %(default)s",
     )
     form.add_argument(
         "--json", action="store_const", const="json", dest="format", help="short for --format json"
@@ -81,14 +82,14 @@ def add_form(parser: argparse.ArgumentParser) -> None:
 
 
 def record_path(path: str) -> str:
-    """A word that names records, for argparse."""
+    """An argument that names records, for argparse."""
     if not path or "\0" in path:
-        raise argparse.ArgumentTypeError("a record is a file, a folder or -")
+        raise argparse.ArgumentTypeError("not a record; give a file, a directory or -")
     return path
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Reads, counts and prints."""
+    """Reads and counts the records, and prints the result."""
     progress = Progress(sys.stderr)
     complaints = Complaints(progress)
     try:
@@ -111,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
 def read_records(
     paths: list[str], fleet: Fleet, complaints: Complaints, progress: Progress
 ) -> None:
-    """Counts all records of the files. Raises FleetError."""
+    """Adds all records of the files to the fleet. Raises FleetError."""
     reader = RecordReader(complaints.add)
     size = _size(paths)
     add = fleet.add
@@ -124,7 +125,7 @@ def read_records(
 
 
 def _size(paths: list[str]) -> int | None:
-    """How many bytes are to be read, None where that is not known beforehand."""
+    """The number of bytes to read, or None if it is not known in advance."""
     try:
         return sum(map(os.path.getsize, paths)) if all(map(os.path.isfile, paths)) else None
     except OSError:
@@ -146,7 +147,7 @@ def _parts(fleet: Fleet, form: str) -> Iterable[str]:
         return fleet_json(fleet)
     if form == "text":
         return [fleet_text(fleet)]
-    # Not at the top: whoever wants text needs none of it.
+    # Not at the top: the other forms do not need it.
     from kvmppc.fleet.fleetpage import fleet_html, fleet_markdown
 
     return fleet_html(fleet) if form == "html" else fleet_markdown(fleet)
@@ -163,19 +164,19 @@ def _exit_code(fleet: Fleet, ignore_unknown: bool) -> int:
 
 
 def _warn(fleet: Fleet) -> None:
-    """Tells what the counts do not show."""
+    """Warns about what the counts do not show."""
     if fleet.simulated:
-        streams.tell(f"{fleet.simulated:,} of {fleet.hosts:,} records are of simulated hosts")
+        streams.tell(f"{fleet.simulated:,} of {fleet.hosts:,} records come from simulated hosts")
     count, names = fleet.repeated(_REPEATED)
     if count:
         some = "; ".join(f"{name} in {' and '.join(places)}" for name, places in names)
         more = "; ..." if count > len(names) else ""
-        verb = "name is" if count == 1 else "names are"
-        streams.tell(f"{count:,} {verb} in more than one record, and each is counted: {some}{more}")
+        names_are = "name is" if count == 1 else "names are"
+        streams.tell(f"{count:,} {names_are} in several records; each counts: {some}{more}")
 
 
 class Complaints:
-    """Prints the first complaints as they come, and counts the others."""
+    """Prints the first complaints at once, and counts the rest."""
 
     def __init__(self, progress: Progress) -> None:
         self.count: int = 0

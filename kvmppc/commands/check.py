@@ -1,4 +1,4 @@
-"""kvmppc check: tells whether guests start on a host, by their libvirt domains."""
+"""kvmppc check: checks whether libvirt domains start on a host, and fixes them."""
 
 from __future__ import annotations
 
@@ -22,40 +22,39 @@ if TYPE_CHECKING:
     from kvmppc.report import HostReport
 
 DESCRIPTION = """\
-Tells whether guests start on this host as their libvirt domains ask for it, and if not, what
-to write instead. It goes by the QEMU, the libvirt and the page size of this host, or by what
-the options say, and names them.
+Checks whether guests start on this host with the CPU settings of their libvirt domains. If
+not, prints what to write instead. The answer is for the QEMU and libvirt versions and the page
+size of this host, unless options give others; it names them.
 
-With --fix, prints the domain with the mode put in; to the file that it came from with
---in-place (kvmppc check --fix g.xml > g.xml would find g.xml empty), into a folder with
---output-dir.
+With --fix, prints the domain with a granted mode inserted. --in-place writes it back to its
+file (do not redirect to that file: the shell empties it first), --output-dir to a directory.
 """
 EPILOG = """\
-exit codes, of many domains the worst (2, 1, 3, 0):
-  0  yes; with --fix: what was written starts
-  1  no, and what to write instead was printed; with --fix: it cannot be mended
-  2  not a libvirt domain, or the command was not understood
-  3  it cannot be told: no answer, a hint only ("likely"; --accept-hint takes it), permission
-     denied, or a domain that is not for pseries; with --fix: nothing was written
+exit codes; for several domains the first of 2, 1, 3, 0 that applies:
+  0  yes; with --fix: the written domain starts
+  1  no, and what to write instead was printed; with --fix: kvmppc cannot fix it
+  2  usage error, not a libvirt domain, or the output cannot be written
+  3  unknown: the host gave no answer or only a hint ("likely"; see --accept-hint), permission
+     was denied, or the domain is not for pseries; with --fix: nothing was written
 """
 CODES = {"yes": 0, "no": 1, "unknown": 3, "likely yes": 3, "likely no": 3}
 WORST = (2, 1, 3, 0)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Says which words the command takes."""
+    """Adds the command's arguments."""
     parser.add_argument(
         "domains",
         nargs="+",
         metavar="DOMAIN.xml",
-        help="virsh dumpxml GUEST; - for standard input; a folder for all *.xml in it",
+        help="from virsh dumpxml GUEST; - for standard input; a directory for all *.xml in it",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print a line of JSON for each domain")
+    form.add_argument("--json", action="store_true", help="print one line of JSON per domain")
     form.add_argument(
         "--fix",
         action="store_true",
-        help="print the domain, with the mode put in where it asks for one that is not granted",
+        help="print the domain, with a granted mode inserted if it does not start as it is",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
@@ -64,18 +63,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with --fix: write each domain back to its file",
     )
     where.add_argument(
-        "--output-dir", metavar="FOLDER", help="with --fix: write the domains into this folder"
+        "--output-dir", metavar="DIR", help="with --fix: write the domains to this directory"
     )
     parser.add_argument(
         "--mode",
         type=asking.mode_named,
         metavar="MODE",
-        help="with --fix: put in this mode, also where another one is granted",
+        help="with --fix: insert this mode, even if the domain starts as it is",
     )
     parser.add_argument(
         "--accept-hint",
         action="store_true",
-        help="where the kernel cannot be asked, take the mode that the host itself runs in",
+        help="if the host gives only a hint (its own mode), use the hint",
     )
     add_arguments(parser)
     asking.add_report_argument(parser)
@@ -83,10 +82,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Reads, asks, and prints a verdict for each domain, or writes them."""
+    """Reads the domains, queries the host, and prints verdicts or writes fixed domains."""
     paths = list(domain_paths(arguments.domains))
     _refuse_nonsense(arguments, paths)
-    # Before the host is asked: what is no domain needs no host.
+    # Before the query: a file that is not a domain needs no host.
     first = read_domain(paths[0]) if len(paths) == 1 else None
     checker = _Checker(arguments, asking.ask_or_read(arguments), many=first is None)
     if first is not None:
@@ -96,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def domain_paths(given: list[str]) -> list[str]:
-    """The files that are meant, those of folders by name."""
+    """The files of the arguments; directories are replaced by their *.xml, sorted by name."""
     paths: list[str] = []
     for path in given:
         if path == "-" or not os.path.isdir(path):
@@ -107,7 +106,7 @@ def domain_paths(given: list[str]) -> list[str]:
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}") from None
         if not inside:
-            raise UsageError(f"{path}: no *.xml is in this folder")
+            raise UsageError(f"{path}: no *.xml in this directory")
         paths += [os.path.join(path, name) for name in inside]
     return paths
 
@@ -115,39 +114,41 @@ def domain_paths(given: list[str]) -> list[str]:
 def _refuse_nonsense(arguments: argparse.Namespace, paths: list[str]) -> None:
     writes = arguments.in_place or arguments.output_dir is not None
     if "-" in paths and arguments.report == "-":
-        raise UsageError("the domain and the record cannot both come from standard input")
+        raise UsageError("domain and record are both standard input; give one of them as a file")
     if paths.count("-") > 1:
-        raise UsageError("standard input is one domain: give - once")
+        raise UsageError("standard input is one domain; give - only once")
     if arguments.mode is not None and not arguments.fix:
-        raise UsageError("--mode is what --fix puts in: give --fix too")
-    if writes and ("-" in paths or not arguments.fix):
-        raise UsageError(
-            "--in-place and --output-dir say where --fix writes: give --fix, and a file"
-        )
+        raise UsageError("--mode requires --fix; add --fix")
+    if writes and not arguments.fix:
+        raise UsageError("--in-place and --output-dir require --fix; add --fix")
+    if writes and "-" in paths:
+        raise UsageError("--in-place and --output-dir require files; do not give -")
     if arguments.fix and len(paths) > 1 and not writes:
-        raise UsageError("--fix of many domains needs --in-place or --output-dir FOLDER")
+        raise UsageError(
+            "--fix of several domains must write files; add --in-place or --output-dir DIR"
+        )
     if arguments.output_dir is not None:
         names = [os.path.basename(path) for path in paths]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise UsageError(f"two of the domains are called {twice}: give folders one by one")
+            raise UsageError(f"two domain files are called {twice}; use an --output-dir for each")
         if not os.path.isdir(arguments.output_dir):
-            raise UsageError(f"{arguments.output_dir}: not a folder; make it first")
+            raise UsageError(f"{arguments.output_dir}: not a directory; create it first")
 
 
 def read_domain(path: str) -> Domain:
-    """The domain in a file. Raises UsageError."""
+    """Reads a domain from a file. Raises UsageError."""
     data = asking.read_input(path, SIZE_LIMIT)
     try:
         return Domain(data)
     except DomainError as error:
-        emptied = "it is empty, as where the shell has emptied it; use --in-place"
+        emptied = "the file is empty. To fix a file in place, use --in-place, not a redirection"
         why = str(error) if data else emptied
         raise UsageError(f"{asking.input_name(path)} is not a libvirt domain: {why}") from None
 
 
 class _Checker:
-    """Checks one domain after the other on one host."""
+    """Checks domains on one host."""
 
     def __init__(self, arguments: argparse.Namespace, report: HostReport, many: bool) -> None:
         self.arguments = arguments
@@ -156,7 +157,7 @@ class _Checker:
         self.placing = Placing(arguments, report)
 
     def check_file(self, path: str) -> int:
-        """The same of one of many: what is wrong with it does not keep the others from it."""
+        """Checks one file of several: an error in it does not stop the others."""
         try:
             return self.check(path, read_domain(path))
         except UsageError as error:
@@ -164,7 +165,7 @@ class _Checker:
             return 2
 
     def check(self, path: str, domain: Domain) -> int:
-        """Prints the verdict, or writes what mends the domain; gives the exit code."""
+        """Prints the verdict or writes the fixed domain, and returns the exit code."""
         verdict = self.verdict(domain)
         if self.arguments.fix:
             return self.fix(path, domain, verdict)
@@ -183,7 +184,7 @@ class _Checker:
         return check_domain(domain, self.report, place, accept_hint=hint)
 
     def fix(self, path: str, domain: Domain, verdict: Verdict) -> int:
-        """Writes the domain with a granted mode in it, and says on standard error what was done."""
+        """Writes the domain with a granted mode, and reports on standard error what was done."""
         name = f"{asking.input_name(path)}: " if self.many else ""
         mode = verdict.mode
         if verdict.answer not in ("yes", "no") or (verdict.answer == "no" and mode is None):
@@ -196,24 +197,24 @@ class _Checker:
             except AdviceError as error:
                 streams.tell(name + str(error))
                 return 1 if isinstance(error, NotGrantedError) else 3
-        fixed = domain.data if mode is None else self.mended(domain, mode, verdict)
+        fixed = domain.data if mode is None else self.with_mode(domain, mode, verdict)
         if mode is not None:
             left = self.verdict(Domain(fixed))
             if left.answer != "yes":
-                streams.tell(f"{name}--fix cannot mend it. {'; '.join(_lines(left))}")
+                streams.tell(f"{name}--fix cannot fix it. {'; '.join(_lines(left))}")
                 return CODES[left.answer]
         self.write(path, fixed, changed=fixed != domain.data)
-        done = "nothing to put in" if mode is None else f"put in {mode}"
+        done = "no change needed" if mode is None else f"inserted {mode}"
         streams.tell(f"{name}{done}. {' '.join((verdict.reason, *map(_also, verdict.also)))}")
         if mode is not None and domain.lacks_password:
             streams.tell(
-                f"{name}it has a graphical console without a password. If the guest has one, this "
-                "is a dump without it, and virsh define would take it away: use virsh dumpxml "
-                "--inactive --security-info."
+                f"{name}the domain has a graphical console without a password. virsh dumpxml "
+                "omits passwords by default, and virsh define would then remove the guest's: "
+                "dump the domain with --inactive --security-info."
             )
         return 0
 
-    def mended(self, domain: Domain, mode: CpuMode, verdict: Verdict) -> bytes:
+    def with_mode(self, domain: Domain, mode: CpuMode, verdict: Verdict) -> bytes:
         place = verdict.place
         host_model = place.has_host_model(self.report.cpu_physical)
         return domain.with_mode(mode, host_model=host_model, page_size=place.page_size)
@@ -221,7 +222,7 @@ class _Checker:
     def write(self, path: str, fixed: bytes, changed: bool) -> None:
         folder = self.arguments.output_dir
         if folder is not None:
-            # A domain may have passwords in it: what was not for all to read stays so.
+            # A domain may contain passwords: the copy gets the permissions of the original.
             mode = os.stat(path).st_mode & 0o777
             write_file(os.path.join(folder, os.path.basename(path)), fixed, mode)
         elif not self.arguments.in_place:
@@ -231,9 +232,9 @@ class _Checker:
 
 
 def _lines(verdict: Verdict) -> list[str]:
-    """The verdict for people: the answer, what else stands against a start, what to write."""
+    """The verdict for people: the answer, other obstacles to a start, what to write instead."""
     if verdict.answer == "unknown":
-        return [f"cannot tell: {verdict.reason}"]
+        return [f"unknown: {verdict.reason}"]
     lines = [f"{verdict.answer}: {verdict.reason} ({verdict.place.text()})"]
     lines += map(_also, verdict.also)
     lines += [f"write instead: {element}" for element in verdict.instead]

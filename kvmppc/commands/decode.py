@@ -1,4 +1,4 @@
-"""kvmppc decode: explains the numbers and names of the interface, on any machine."""
+"""kvmppc decode: explains the numbers and names of the interface. Works on any machine."""
 
 from __future__ import annotations
 
@@ -23,32 +23,35 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Explains a compat_capabilities mask (0x6000000000000000), a device tree's cpu-version
 (0x0f000006), a processor's PVR (0x00801200, or "0080 1200" as in /proc/cpuinfo), or the name
-of a processor or a mode. Takes several of them, and whole lines: of a log, of /proc/cpuinfo,
-of lsprop, xxd or od.
+of a processor or a mode. Accepts several of them, and whole lines: of a log, of
+/proc/cpuinfo, or of the output of lsprop, xxd or od.
 """
 EPILOG = """\
-A number of digits alone is tried as decimal and as hexadecimal, and one of 8 digits in either
-byte order.
+A number without 0x is tried as decimal and as hexadecimal, and one of 8 digits in both byte
+orders.
 
 exit codes:
-  0  something is known
-  1  nothing is known; what the numbers could be is printed
-  2  there is no number of up to 64 bits, and no name that is known
+  0  at least one number or name is known
+  1  no number is known; what they could be is printed
+  2  usage error, neither a number of at most 64 bits nor a known name, or the output cannot
+     be written
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Says which words the command takes."""
+    """Adds the command's arguments."""
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument("value", nargs="+", metavar="VALUE", help="a number, a name or a line")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints what is known of each finding, else what the numbers could be."""
+    """Prints what each number or name means, else what the numbers could be."""
     text = " ".join(arguments.value)
     found = findings(text)
     if not found:
-        raise UsageError(f"{text[:60]!a} has no number of up to 64 bits and no name known here")
+        raise UsageError(
+            f"{text[:60]!a}: no number of up to 64 bits and no known name; see kvmppc decode --help"
+        )
     known = [meaning for one in found for meaning in [_meaning(one)] if meaning]
     if arguments.json:
         import json
@@ -64,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _meaning(finding: Finding) -> dict[str, object] | None:
-    """What a finding means, as JSON has it; of a number's readings the first that is known."""
+    """The meaning of a finding, as in JSON; of a number, the first known interpretation."""
     if isinstance(finding, str):
         return _meaning_of_name(finding)
     meanings = map(_meaning_of_number, finding)
@@ -83,7 +86,7 @@ def _meaning_of_number(number: int) -> dict[str, object] | None:
     if mode is not None:
         return {"kind": "cpu-version", "value": f"{number:#010x}", "mode": mode}
     if processor is not None:
-        # As powerpc's show_cpuinfo() tells these processors' revision.
+        # As powerpc's show_cpuinfo() prints the revision of POWER9 and POWER10.
         revision = f"{number >> 8 & 0xF}.{number & 0xFF}"
         value = f"{number:#010x}"
         return {"kind": "pvr", "value": value, "processor": processor, "revision": revision}
@@ -91,7 +94,7 @@ def _meaning_of_number(number: int) -> dict[str, object] | None:
 
 
 def _meaning_of_name(word: str) -> dict[str, object]:
-    """Both that a name is of: "power10" is a processor and a mode, "power8nvl" a processor."""
+    """The meaning of a name: "power10" is a processor and a mode, "power8nvl" a processor."""
     processor = find_processor(word)
     mode = own_mode(processor) or CpuMode(word)
     return {
@@ -114,14 +117,14 @@ def _lines(meaning: dict[str, object]) -> list[str]:
         mode = CpuMode(str(meaning["mode"]))
         return [
             f"{value}: a cpu-version (logical PVR)",
-            f"  {mode.label} mode, {str(mode)!r} for QEMU and libvirt{_no_bit(mode)}",
+            f"  {mode.label} mode, {str(mode)!r} in QEMU and libvirt{_no_bit(mode)}",
         ]
     if meaning["kind"] == "pvr":
         processor, number = Processor(str(meaning["processor"])), int(str(value), 16)
         return [
             f"{value}: a PVR",
             f"  the processor is a {processor.label}, revision {meaning['revision']}",
-            f"  {number >> 16:#06x} names the processor, {number & 0xFFFF:#06x} its version",
+            f"  {number >> 16:#06x} is the processor, {number & 0xFFFF:#06x} its version",
         ]
     return _name(str(value), CpuMode(str(meaning["mode"])), meaning["pvr"])
 
@@ -134,31 +137,31 @@ def _name(word: str, mode: CpuMode, pvr: object) -> list[str]:
     if mode.bit:
         lines.append(f"  bit {64 - mode.bit.bit_length()} of compat_capabilities, {mode.bit:#018x}")
     else:
-        lines.append("  no bit in this interface")
+        lines.append("  no bit in compat_capabilities")
     return lines
 
 
 def _no_bit(mode: CpuMode) -> str:
-    return "" if mode.bit else "; no bit in this interface"
+    return "" if mode.bit else "; no bit in compat_capabilities"
 
 
 def _mask(number: int) -> list[str]:
-    """A mask by its bits, counted from the top as the kernel's documentation does."""
+    """A mask by its bits, numbered from the most significant as in the kernel's documentation."""
     modes = modes_of(number)
     lines = [f"{number:#018x}: a compat_capabilities mask"]
     lines += [f"  bit {64 - mode.bit.bit_length()}  {mode.bit:#018x}  {mode}" for mode in modes]
     unknown = unknown_bits_of(number)
     if unknown:
-        lines.append(f"  other  {unknown:#018x}  of no mode known here")
+        lines.append(f"  other  {unknown:#018x}  of unknown modes")
     return lines if number else [*lines, "  grants nothing"]
 
 
 def _unknown(number: int) -> list[str]:
-    """What a number could be that is not known."""
-    lines = [f"{number:#x}: not known here"]
+    """What an unknown number could be."""
+    lines = [f"{number:#x}: unknown"]
     if number >> 24 == 0x0F:
-        lines.append("  a cpu-version (logical PVR) of a mode that is not known here")
+        lines.append("  a cpu-version (logical PVR): an unknown mode")
     elif number < 1 << 32:
-        lines.append("  as a PVR, a processor that is not known here")
-    lines.append(f"  as a compat_capabilities mask, bits of no mode known here: {number:#018x}")
+        lines.append("  as a PVR: an unknown processor")
+    lines.append(f"  as a compat_capabilities mask: unknown modes, {number:#018x}")
     return lines

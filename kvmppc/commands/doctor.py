@@ -1,4 +1,4 @@
-"""kvmppc doctor: goes from the processor to the answer step by step."""
+"""kvmppc doctor: checks a host step by step."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
     from kvmppc.doctor import Step
 
 DESCRIPTION = """\
-Goes from the processor to the answer step by step, and tells of each step what was read
-and what to do.
+Checks this host step by step, from the processor to the answer of KVM. Prints for each step
+what was found and what to do.
 """
 EPILOG = """\
-Each step is one of
-  pass       as it should be
-  warn       the answer is there all the same, but guests may need advice
-  fail       this is why there is no answer
-  not asked  a step before it failed, or it is not for this host
+The result of a step is one of:
+  pass       nothing to do
+  warn       KVM answers, but guests may need a setting
+  fail       this is why KVM gives no answer
+  not asked  an earlier step failed, or the step does not apply to this host
 
 exit codes:
   0  no step failed
   1  a step failed
-  2  the command was not understood, or its output could not be written
+  2  usage error, or the output cannot be written
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Says which words the command takes."""
+    """Adds the command's arguments."""
     parser.add_argument("--json", action="store_true", help="print the steps as one line of JSON")
     asking.add_sysroot(parser)
     asking.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Goes through the steps and prints them."""
+    """Runs the steps and prints them."""
     with asking.on_host(arguments):
         host = read_host()
         steps = diagnose(None if arguments.sysroot is not None else arguments.device)
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _text(step: Step) -> str:
-    """A step as a line for people, with another for what to do."""
+    """A step as one line for people, and a second one with what to do."""
     first = f"{step.state:<9}  {step.name.replace('_', ' '):<12}  {printable(step.found)}"
     if step.remedy is None:
         return first.rstrip()

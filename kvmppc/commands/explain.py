@@ -1,4 +1,4 @@
-"""kvmppc explain: says what a message of QEMU, libvirt or the kernel means, and what to do."""
+"""kvmppc explain: explains error messages of QEMU, libvirt and the kernel."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from kvmppc.report import HostReport
 
 DESCRIPTION = """\
-Says what a message of QEMU, libvirt or the kernel means: what failed, why on this host, and
-the command that mends it. Reads the message from the command line, or a log from standard
-input, as in: kvmppc explain < /var/log/libvirt/qemu/GUEST.log
+Explains an error message of QEMU, libvirt or the kernel: what failed, why it failed on this
+host, and what to do. Reads the message from the command line, or a log from standard input:
+kvmppc explain < /var/log/libvirt/qemu/GUEST.log
 """
 EPILOG = """\
 exit codes:
   0  a message was explained
-  2  the command was not understood, or the log could not be read
-  3  no message that is known here
+  2  usage error, the log cannot be read, or the output cannot be written
+  3  no known message was found
 """
 
-# Characters of a line that are read at once: a log may have lines without an end.
+# Bytes of a line that are read at once: a log may have lines of any length.
 _LINE = 1 << 13
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Says which words the command takes."""
+    """Adds the command's arguments."""
     parser.add_argument(
-        "words", nargs="*", metavar="MESSAGE", help="the message; without, standard input is read"
+        "words", nargs="*", metavar="MESSAGE", help="the message; default: read standard input"
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     add_arguments(parser)
@@ -43,10 +43,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Reads, asks the host, and prints what the messages mean."""
+    """Reads the messages, queries the host, and prints the explanations."""
     words = [word for word in arguments.words if word != "-"]
     if not words and arguments.report == "-":
-        raise UsageError("the log and the record cannot both come from standard input")
+        raise UsageError("log and record are both standard input; give one of them as a file")
     report = _report(arguments)
     place = None if report is None else Placing(arguments, report).place(programs=False)
     lines = iter([" ".join(words)]) if words else _log()
@@ -56,12 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
     elif found:
         say("\n".join(map(_text, found)))
     else:
-        tell("no message in it is known here. kvmppc doctor goes through the steps of this host.")
+        tell("no known message found; run kvmppc doctor to check this host step by step")
     return 0 if found else 3
 
 
 def _report(arguments: argparse.Namespace) -> HostReport | None:
-    """The host's report; None if this installation cannot ask, which a message does not need."""
+    """The host's report; None if this installation cannot query KVM. Messages do not need it."""
     try:
         return asking.ask_or_read(arguments)
     except ImportError:
@@ -71,7 +71,7 @@ def _report(arguments: argparse.Namespace) -> HostReport | None:
 
 
 def _log() -> Iterator[str]:
-    """The lines on standard input. Raises UsageError."""
+    """Yields the lines of standard input. Raises UsageError."""
     try:
         with standard_input() as stream:
             while line := stream.readline(_LINE):

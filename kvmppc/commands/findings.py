@@ -1,10 +1,10 @@
-"""The numbers and names in what people have in front of them: a line of a log, a dump, a file.
+"""Finds numbers and names in text: in a line of a log, a dump or a file.
 
 Hardware name: IBM,9080-HEX POWER10 (raw) 0x800200 0xf000006 of:IBM,FW1060.00 hv:phyp pSeries
 revision : 2.0 (pvr 0082 0200)
 cpu-version      0f000006 (251658246)              lsprop
 00000000: 0f00 0006                                xxd
-0000000 0600000f                                   od -x, with the bytes in this machine's order
+0000000 0600000f                                   od -x, in this machine's byte order
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Union
 
-    # A name, or a number in the readings that its digits can have.
+    # A name, or a number in all possible interpretations of its digits.
     Finding = Union[str, tuple[int, ...]]
 
-# Groups of digits behind an offset of 0; what xxd shows as text comes after two spaces.
+# Groups of digits after an offset of 0; xxd's text column comes after two spaces.
 _DUMP = re.compile(r"\s*0{6,8}:?((?: +[0-9a-fA-F]+)+)(?:  .*)?\s*")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,64}|[0-9a-fA-F]{1,64}")
-# In a text, what surely is a number: with its base, a PVR of two halves, or of full length.
+# What is certainly a number in a text: with a 0x, a PVR in two halves, or of full length.
 _IN_TEXT = re.compile(
     r"(?<!\w)(?:0[xX][0-9a-fA-F]{1,64}|[0-9a-fA-F]{4} [0-9a-fA-F]{4}"
     r"|[0-9a-fA-F]{16}|[0-9a-fA-F]{8})(?!\w)"
@@ -33,7 +33,7 @@ _WORD = re.compile(r"[A-Za-z][\w+.]*")
 
 
 def findings(text: str) -> list[Finding]:
-    """All that is found in a text, in its order; a number of more than 64 bits is none."""
+    """All numbers and names in a text, in order; numbers of more than 64 bits are left out."""
     found: list[Finding] = []
     for line in text.splitlines():
         dump = _DUMP.fullmatch(line)
@@ -48,7 +48,7 @@ def findings(text: str) -> list[Finding]:
 
 
 def _readings_of_dump(groups: list[str]) -> list[Finding]:
-    """The number in a dump of 4 or 8 bytes: as it stands, and with each group's bytes reversed."""
+    """The number in a dump of 4 or 8 bytes: as written, and with each group's bytes swapped."""
     digits = "".join(groups)
     if len(digits) not in (8, 16) or len({len(group) for group in groups}) > 1:
         return []
@@ -59,7 +59,7 @@ def _readings_of_dump(groups: list[str]) -> list[Finding]:
 
 
 def _numbers(words: list[str]) -> Iterator[Finding]:
-    """Words that are numbers, and nothing else."""
+    """The numbers in a line that has only numbers."""
     words = words[::-1]
     while words:
         word = words.pop()
@@ -70,7 +70,7 @@ def _numbers(words: list[str]) -> Iterator[Finding]:
 
 
 def _number(word: str) -> Iterator[Finding]:
-    """One number: digits alone are decimal or hexadecimal, a 32-bit one in either byte order."""
+    """One number: without 0x decimal or hexadecimal; of 32 bits, in both byte orders."""
     if word.lower().startswith("0x"):
         if int(word, 16) < 1 << 64:
             yield (int(word, 16),)
@@ -86,14 +86,14 @@ def _number(word: str) -> Iterator[Finding]:
 
 
 def _in_text(line: str) -> Iterator[Finding]:
-    """What is found between other words: names once each, and numbers."""
+    """The numbers and names among other words; each name once."""
     seen: set[str] = set()
     for match in sorted(
         (*_IN_TEXT.finditer(line), *_WORD.finditer(line)), key=lambda match: match.start()
     ):
         word = match[0]
         if match.re is _IN_TEXT:
-            # With a space it is a PVR in two halves, which are hexadecimal.
+            # A PVR in two halves, separated by a space, is hexadecimal.
             yield from _number("0x" + word.replace(" ", "") if " " in word else word)
         elif (find_processor(word) or find_mode(word)) and word.lower() not in seen:
             seen.add(word.lower())

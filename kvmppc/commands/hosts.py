@@ -9,17 +9,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-DESCRIPTION = "Lists the simulated hosts that --simulate takes."
+DESCRIPTION = "Lists the simulated hosts for --simulate."
 EPILOG = ""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Says which words the command takes."""
+    """Adds the command's arguments."""
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints a line for each."""
+    """Prints one line per host."""
     hosts = simulated_hosts()
     if arguments.json:
         import json

@@ -1,4 +1,4 @@
-"""Files that others read while they are written: a reader sees the old one or the new one."""
+"""Replaces files atomically: a reader sees the old contents or the new ones, never a part."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ if TYPE_CHECKING:
 _MODE = 0o644
 # As many links as the kernel follows (MAXSYMLINKS).
 _LINKS = 40
-# A folder in which everybody may make a link, and nobody may take another's away.
+# A directory in which any user may create a link, and none may remove another's (sticky).
 _SHARED = stat.S_ISVTX | stat.S_IWOTH
 _DESCRIPTOR = re.compile(r"/proc/(\d+)/(?:task/\d+/)?fd/(\d+)")
 
 
 def write_file(path: str, text: str | bytes | Iterable[str], mode: int = _MODE) -> None:
-    """Writes a whole file: beside it, then renamed. Keeps owner, group and permissions.
+    """Replaces a file: writes a temporary one beside it and renames that.
 
-    A text can come in parts, where it is too much to be in memory at a time.
+    Keeps owner, group and permissions. Anything but a regular file, such as a pipe, is written
+    to and not replaced. So is a descriptor that the shell has opened (/dev/stdout, /dev/fd/3):
+    the text is appended at its position. A symbolic link stays and its target is replaced,
+    except for another user's link in a directory that all users may write to.
 
-    What is no regular file, as a pipe, is written to and not replaced, and so is what the
-    shell has opened (/dev/stdout, /dev/fd/3): it goes on where the shell's redirection is. A
-    link stays, and the file it leads to is replaced, unless it was put by another user in a
-    folder that everybody may write to.
-
-    ``mode`` is the permissions of a new file.
+    Args:
+        path: the file.
+        text: its contents; in parts if they are too large for memory.
+        mode: the permissions of a new file.
 
     Raises:
-        UsageError: the file cannot be written; nothing is left beside it.
+        UsageError: the file cannot be written; no temporary file is left.
     """
     if isinstance(text, bytes):
         data: Iterable[bytes] = [text]
@@ -52,7 +53,7 @@ def write_file(path: str, text: str | bytes | Iterable[str], mode: int = _MODE) 
             _write_parts(descriptor, data)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path}: cannot be written: {reason}") from None
+        raise UsageError(f"cannot write {path}: {reason}") from None
 
 
 def _write_parts(descriptor: int, data: Iterable[bytes]) -> None:
@@ -61,10 +62,10 @@ def _write_parts(descriptor: int, data: Iterable[bytes]) -> None:
 
 
 def _own_descriptor(path: str) -> int | None:
-    """The number of this process's descriptor that a path stands for, as /dev/stdout does.
+    """The descriptor of this process that a path such as /dev/stdout refers to, or None.
 
-    To open such a path again would not go on where the descriptor is: what is before would be
-    written over, or the file be replaced for which others have it open.
+    Opening such a path again would not continue at the descriptor's position: it would
+    overwrite what is there, or replace a file that other processes have open.
     """
     for _ in range(_LINKS):
         folder, name = os.path.split(path)
@@ -80,19 +81,19 @@ def _own_descriptor(path: str) -> int | None:
 
 
 def _write_path(path: str, data: Iterable[bytes], mode: int) -> None:
-    """Writes a file by its path."""
+    """Writes a file that is not a descriptor of this process."""
     folder, name = _located(path)
     try:
         before = _status(folder, name)
         if before is None or stat.S_ISREG(before.st_mode):
             _replace(folder, name, data, before, mode)
         else:
-            # What has become a link or a file meanwhile is not what was looked at.
+            # If it has become a link or a regular file since the check, it must not be opened.
             flags = os.O_WRONLY | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(name, flags, dir_fd=folder)
             try:
                 if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise ValueError("it was put there just now")
+                    raise ValueError("the file was created just now; try again")
                 _write_parts(descriptor, data)
             finally:
                 os.close(descriptor)
@@ -101,10 +102,10 @@ def _write_path(path: str, data: Iterable[bytes], mode: int) -> None:
 
 
 def _located(path: str) -> tuple[int, str]:
-    """A descriptor of the folder that the file is in, and its name there, links followed.
+    """Returns a descriptor of the file's directory, and its name there; follows links.
 
-    By the kernel's rule for links in shared folders (fs.protected_symlinks), which only guards
-    what is opened: a file can be replaced without being opened.
+    Applies the kernel's rule for links in sticky directories (fs.protected_symlinks), which
+    the kernel itself applies on open only: a file can be replaced without opening it.
     """
     for _ in range(_LINKS):
         above, name = os.path.split(path)
@@ -118,25 +119,25 @@ def _located(path: str) -> tuple[int, str]:
             return folder, name
         os.close(folder)
         path = os.path.join(above, link)
-    raise ValueError("there are too many links; name the file itself")
+    raise ValueError("too many levels of symbolic links; give the path of the file itself")
 
 
 def _link(folder: int, name: str) -> str | None:
-    """Where a link leads; None for what is none. Raises ValueError for one not to follow."""
+    """The target of a link, None if it is not a link. Raises ValueError for an unsafe link."""
     if name in ("", ".", ".."):
-        raise ValueError("this is a folder; name a file")
+        raise ValueError("is a directory; give the path of a file")
     entry = _status(folder, name)
     if entry is None or not stat.S_ISLNK(entry.st_mode):
         return None
     around = os.fstat(folder)
     shared = around.st_mode & _SHARED == _SHARED
     if shared and entry.st_uid not in (os.geteuid(), around.st_uid):
-        raise ValueError("it is a link that another user has put there; name the file itself")
+        raise ValueError("a symbolic link of another user; give the path of the file itself")
     return os.readlink(name, dir_fd=folder)
 
 
 def _status(folder: int, name: str) -> os.stat_result | None:
-    """What is in a folder by a name, None where nothing is."""
+    """The status of a name in a directory, None if it does not exist."""
     try:
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -146,7 +147,7 @@ def _status(folder: int, name: str) -> os.stat_result | None:
 def _replace(
     folder: int, name: str, data: Iterable[bytes], before: os.stat_result | None, mode: int
 ) -> None:
-    # The dot hides it from those who read all that is in a folder.
+    # The dot hides it from programs that read all files of a directory.
     beside = f".kvmppc-{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with _uninterrupted():
@@ -155,7 +156,7 @@ def _replace(
             try:
                 _write_parts(descriptor, data)
                 _make_alike(descriptor, before, mode)
-                # Renamed before it is on the disk, it could be empty after a crash.
+                # Without this, the renamed file could be empty after a crash.
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -167,7 +168,7 @@ def _replace(
 
 
 def _make_alike(descriptor: int, before: os.stat_result | None, mode: int) -> None:
-    """Gives a new file the owner, the group and the permissions of the one before."""
+    """Gives the new file the owner, group and permissions of the old one."""
     if before is not None:
         ours = os.fstat(descriptor)
         if (ours.st_uid, ours.st_gid) != (before.st_uid, before.st_gid):
@@ -175,17 +176,17 @@ def _make_alike(descriptor: int, before: os.stat_result | None, mode: int) -> No
                 os.fchown(descriptor, before.st_uid, before.st_gid)
             except OSError as error:
                 raise ValueError(
-                    "its owner and group cannot be kept "
-                    f"({error.strerror}); remove it first, or write as its owner"
+                    f"cannot keep its owner and group ({error.strerror}); "
+                    "remove it first, or run kvmppc as its owner"
                 ) from None
-        # A file of another content is no program to run as its owner.
+        # New contents do not inherit set-user-ID or set-group-ID.
         mode = before.st_mode & 0o777
     os.fchmod(descriptor, mode)
 
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Puts off signals that end a process, so that no file is left beside."""
+    """Blocks signals, so that none ends the process and leaves the temporary file."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         yield

@@ -1,7 +1,7 @@
-"""How a command's words are read: no abbreviations, one style of error.
+"""Parses a command's arguments: no abbreviated options, one style of error.
 
-Loads argparse, which takes as long as asking and all else: words that need no parser do not
-come here.
+Loads argparse, which takes as long as everything else in a query. Arguments that need no
+parser do not load this module (PLAIN in a command).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def parser_of(name: str, command: ModuleType) -> Parser:
-    """The parser of a command: for its own words, and for those that all commands have."""
+    """The parser of a command, with the options that all commands have."""
     parser = Parser(
         prog=f"kvmppc {name}",
         description=unfolded(command.DESCRIPTION),
@@ -33,26 +33,31 @@ def parser_of(name: str, command: ModuleType) -> Parser:
     parser.add_argument(
         "--traceback",
         action="store_true",
-        help="where kvmppc fails by a fault of its own, print Python's traceback to report",
+        help="print Python's traceback of an internal error, for a bug report",
     )
     return parser
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises UsageError for words that make no sense, and prints its help through streams."""
+    """Raises UsageError for wrong arguments, and prints its help through streams."""
 
     color: bool
 
     def read(self, words: list[str]) -> argparse.Namespace:
-        """What the words mean. Raises UsageError, and SystemExit after the help was printed."""
+        """Parses the arguments; operands may stand between options.
+
+        Raises:
+            UsageError: the arguments are wrong.
+            SystemExit: the help was printed.
+        """
         for word in words:
             if word == "--":
                 break
             name = word.partition("=")[0]
-            # Before argparse looks: it would first miss what a mistyped option was to be.
+            # Before argparse, which would first report what the mistyped option was to supply.
             if name.startswith("--") and " " not in name and name not in self.options():
-                raise UsageError(f"there is no option {name}{nearest(name, self.options())}")
-        return self.parse_args(words)
+                raise UsageError(f"unknown option {name}{nearest(name, self.options())}")
+        return self.parse_intermixed_args(words)
 
     def options(self) -> list[str]:
         """The options, by all their names."""
@@ -63,15 +68,15 @@ class Parser(argparse.ArgumentParser):
         return self._actions
 
     def error(self, message: str) -> NoReturn:
-        """Says what is wrong, and where to find what is right."""
-        more = "" if ";" in message else f"; {self.prog} --help tells which words it takes"
+        """Reports what is wrong, and where to look."""
+        more = "" if ";" in message else f"; see {self.prog} --help"
         raise UsageError(message.removeprefix("argument ") + more)
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
-        # argparse words it differently from version to version, and names no likely choice.
+        # argparse's own text differs between versions, and suggests no choice.
         if action.choices is not None and value not in action.choices:
             choices = list(map(str, action.choices))
-            text = f"{value!a} is none of its values{nearest(str(value), choices)}"
+            text = f"invalid value {value!a}{nearest(str(value), choices)}"
             raise argparse.ArgumentError(action, text)
 
     def _print_message(self, message: str, _: object = None) -> None:
@@ -79,10 +84,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Lays the help out as the terminal is wide.
+    """Makes the help as wide as the terminal.
 
-    argparse would find the width too, but loads shutil for it, also where no help is asked for:
-    nearly a tenth of the time that the command's imports take.
+    argparse finds the width too, but loads shutil for it even if no help is printed: nearly a
+    tenth of the time that the command's imports take.
     """
     width = streams.terminal_width(sys.stdout) or streams.COLUMNS
     return argparse.RawDescriptionHelpFormatter(prog, width=max(width, 40))

@@ -1,4 +1,4 @@
-"""Which QEMU, libvirt and page size each host of a fleet has: a file with a line for each."""
+"""Reads the QEMU, libvirt and page size of each host of a fleet: one line per host."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ if TYPE_CHECKING:
     from kvmppc.guest.qemu import Version
 
 LIMIT = 16 << 20
-"""Bytes of a file: a million hosts."""
+"""The size limit of the file in bytes, enough for about 500,000 hosts."""
 
 _PROGRAMS = {"QEMU": qemu.read_version, "libvirt": libvirt.read_version}
 
 
 def read_places(text: str, name: str, others: Place) -> dict[str, Place]:
-    """The places of single hosts: in a line host, QEMU, libvirt, pages; after a # is a remark.
+    """Returns the places by host. A line has host, QEMU, libvirt and page size; # is a comment.
 
-    What is "-" or missing is as in ``others``. ``name`` is the file's, for messages.
+    Args:
+        text: the lines.
+        name: the file's name, for messages.
+        others: supplies what a line leaves out or gives as "-".
 
     Raises:
-        UsageError: a line is not of this form, or a host is there twice.
+        UsageError: a line has another form, or a host is listed twice.
     """
     places: dict[str, Place] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -33,9 +36,9 @@ def read_places(text: str, name: str, others: Place) -> dict[str, Place]:
         host, told = words[0], [*words[1:], "-", "-", "-"]
         where = f"{name}:{number}"
         if len(words) > 4 or told[2] not in ("-", *PAGE_SIZES):
-            raise UsageError(f"{where}: expected HOST QEMU LIBVIRT PAGES, as in: lpar1 11.1 - 64k")
+            raise UsageError(f"{where}: expected HOST QEMU LIBVIRT PAGES, such as lpar1 11.1 - 64k")
         if host in places:
-            raise UsageError(f"{where}: {host} is there twice; leave one line")
+            raise UsageError(f"{where}: {host} is listed twice; remove one line")
         places[host] = Place(
             _version(where, "QEMU", told[0]) or others.qemu,
             _version(where, "libvirt", told[1]) or others.libvirt,
@@ -50,5 +53,5 @@ def _version(where: str, program: str, word: str) -> Version | None:
         return None
     version = _PROGRAMS[program](word)
     if version is None:
-        raise UsageError(f"{where}: {word!a} is no version of {program}; one is 11.1")
+        raise UsageError(f"{where}: {word!a} is not a version of {program}; give one such as 11.1")
     return version

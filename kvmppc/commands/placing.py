@@ -1,4 +1,4 @@
-"""Which QEMU, libvirt and page size an answer is for: asked on this host, or given in words."""
+"""Which QEMU, libvirt and page size an answer is for: those of this host, or of the options."""
 
 from __future__ import annotations
 
@@ -15,29 +15,27 @@ if TYPE_CHECKING:
     from kvmppc.report import HostReport
 
 PAGE_SIZES = {"4k": 4 << 10, "64k": 64 << 10}
-"""What a kernel's page size is called in words, and its bytes."""
+"""The names of the page sizes, and their bytes."""
 
 
-def add_arguments(
-    parser: argparse.ArgumentParser, here: str = "the one that is here, else "
-) -> None:
-    """Adds --qemu, --libvirt and --page-size; ``here`` tells what counts before what is assumed."""
+def add_arguments(parser: argparse.ArgumentParser, here: str = "the installed one, else ") -> None:
+    """Adds --qemu, --libvirt and --page-size; ``here`` is the default before what is assumed."""
     parser.add_argument(
         "--qemu",
         type=_qemu_version,
         metavar="VERSION",
-        help=f"for this QEMU; else {here}one before 11.2",
+        help=f"for this version of QEMU; default: {here}one before 11.2",
     )
     parser.add_argument(
         "--libvirt",
         type=_libvirt_version,
         metavar="VERSION",
-        help=f"for this libvirt; else {here}one from 11.4 on",
+        help=f"for this version of libvirt; default: {here}11.4 or later",
     )
     parser.add_argument(
         "--page-size",
         choices=PAGE_SIZES,
-        help="of the host's kernel; else as the host says",
+        help="for this page size of the host's kernel; default: as the host reports",
     )
 
 
@@ -53,14 +51,14 @@ def _version(program: str, version: Version | None, text: str) -> Version:
     from argparse import ArgumentTypeError
 
     if version is None:
-        raise ArgumentTypeError(f"{text!a} is no version of {program}; one is 11.1")
+        raise ArgumentTypeError(f"{text!a} is not a version of {program}; give one such as 11.1")
     return version
 
 
 class Placing:
-    """The places of guests on one host: its programs are asked once each, when they are needed.
+    """The places of guests on one host. Runs each of its programs at most once, when needed.
 
-    A record's and a simulated host's programs are not here, and are not asked.
+    For a record or a simulated host, no program is run: its programs are not on this machine.
     """
 
     def __init__(self, arguments: argparse.Namespace, report: HostReport) -> None:
@@ -72,7 +70,7 @@ class Placing:
         self._libvirt: tuple[Version | None, bool | None] | None = None
 
     def place(self, emulator: str | None = None, *, programs: bool = True) -> Place:
-        """The place of a guest with this emulator; ``programs`` False asks none of them."""
+        """The place of a guest with this emulator; without ``programs``, none is run."""
         given = self._arguments
         version, host_model = given.libvirt, None
         asks = self._asks and programs
@@ -89,7 +87,7 @@ class Placing:
         )
 
     def _path(self, emulator: str | None) -> str | None:
-        """Where a guest's QEMU is here, links followed; None where none is."""
+        """The path of a guest's QEMU on this host, with links resolved; None if there is none."""
         path = qemu.find(emulator)
         return None if path is None else os.path.realpath(path)
 

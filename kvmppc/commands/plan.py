@@ -26,22 +26,23 @@ if TYPE_CHECKING:
     from kvmppc.fleet.plan import Plan
 
 DESCRIPTION = """\
-Tells which guests start on which hosts of a fleet and can move between them, in which mode all
-could run on all hosts, and what to write into which domain for that. The answers are those of
-kvmppc check.
+Reports which guests start on which hosts of a fleet and can migrate between them, which mode
+would let all guests run on all hosts, and how to change each domain for that. The answers are
+those of kvmppc check.
 
-A RECORD is a file of records, a folder, or - for standard input, as for kvmppc baseline. No
-host is asked for its QEMU and libvirt: --qemu and --libvirt tell those of the fleet, and
---places those of single hosts.
+A RECORD is a file of records, a directory, or - for standard input, as for kvmppc baseline.
+No host is queried for its QEMU and libvirt: --qemu and --libvirt give the versions of the
+fleet, and --places those of single hosts.
 """
 EPILOG = """\
-exit codes, the worst of all guests on all hosts (2, 1, 3, 0):
+exit codes, the first of 2, 1, 3, 0 that applies:
   0  every guest starts on every host
   1  some guest does not start on some host
-  2  the command was not understood, or something that was read is no domain or no record
-  3  of some guest and host it cannot be told
+  2  usage error, an input that is not a domain or not a record, or output that cannot be
+     written
+  3  for some guest and host the answer is unknown
 
-a file for --places, a line for each host; - is as the options say, # begins a remark:
+a file for --places has one line per host; - is the value of the option, # starts a comment:
   # host  QEMU  libvirt  pages
   lpar1   11.1  12.8     64k
   lpar2   10.0  -        -
@@ -49,9 +50,12 @@ a file for --places, a line for each host; - is as the options say, # begins a r
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Says which words the command takes."""
+    """Adds the command's arguments."""
     parser.add_argument(
-        "domains", nargs="+", metavar="DOMAIN.xml", help="virsh dumpxml GUEST, or a folder of them"
+        "domains",
+        nargs="+",
+        metavar="DOMAIN.xml",
+        help="the output of virsh dumpxml GUEST, or a directory of such files",
     )
     parser.add_argument(
         "--fleet",
@@ -60,24 +64,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=record_path,
         metavar="RECORD",
-        help="the hosts' records: kvmppc probe --json of each",
+        help="the hosts' records, from kvmppc probe --json",
     )
     add_form(parser)
     parser.add_argument(
         "--accept-hint",
         action="store_true",
-        help="where a kernel cannot be asked, take the mode that the host itself runs in",
+        help="if a host gives only a hint (its own mode), use the hint",
     )
     add_arguments(parser, here="")
     parser.add_argument(
-        "--places", metavar="FILE", help="QEMU, libvirt and page size of single hosts; see below"
+        "--places",
+        metavar="FILE",
+        help="the QEMU, libvirt and page size of single hosts; see below",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Reads guests and hosts, and prints the plan."""
+    """Reads the guests and hosts, and prints the plan."""
     if "-" in arguments.domains and "-" in arguments.fleet:
-        raise UsageError("domains and records cannot both come from standard input")
+        raise UsageError("domains and records are both standard input; give one of them as a file")
     place = Place(arguments.qemu, arguments.libvirt, None, PAGE_SIZES.get(arguments.page_size))
     places = _places(arguments.places, place)
     progress = Progress(sys.stderr)
@@ -95,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     complaints.end()
     for name in places:
         if name not in names:
-            streams.tell(f"{arguments.places}: no record is of a host called {name}")
+            streams.tell(f"{arguments.places}: there is no record of host {name}")
     if plan.guests and plan.hosts:
         _show(plan, arguments.format)
     return 2 if complaints.count else _exit_code(plan)
@@ -107,12 +113,12 @@ def _places(path: str | None, others: Place) -> dict[str, Place]:
     try:
         text = asking.read_input(path, LIMIT).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: not text in UTF-8") from None
+        raise UsageError(f"{path}: not UTF-8 text; convert it") from None
     return read_places(text, path, others)
 
 
 def _guests(given: list[str], complaints: Complaints, progress: Progress) -> Iterator[Guest]:
-    """The guests whose domains can be read; of the others it is told why not."""
+    """Yields the guests whose domains can be read, and reports the others."""
     paths = domain_paths(given)
     for done, path in enumerate(paths):
         progress.show(done / len(paths), f"{done:,} domains")
@@ -126,7 +132,7 @@ def _guests(given: list[str], complaints: Complaints, progress: Progress) -> Ite
 
 
 def _told_apart(guests: list[Guest]) -> list[Guest]:
-    """The guests, those of one name with their files."""
+    """The guests; those that share a name get their file's name added."""
     count = Counter(guest.name for guest in guests)
     return [
         guest
@@ -143,7 +149,7 @@ def _show(plan: Plan, form: str) -> None:
     elif form == "markdown":
         streams.answer_parts(plan_markdown(plan))
     elif form == "html":
-        # Not at the top: the other forms need none of it.
+        # Not at the top: the other forms do not need it.
         from kvmppc.fleet.planpage import plan_html
 
         streams.answer_parts(plan_html(plan))

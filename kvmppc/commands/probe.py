@@ -1,4 +1,4 @@
-"""kvmppc probe: asks this host, and prints what it said."""
+"""kvmppc probe: queries this host, and prints the answer."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
     from kvmppc.report import HostReport
 
-DESCRIPTION = "Asks this host's KVM which processor modes its nested guests can be given."
+DESCRIPTION = "Reports which processor modes this host's KVM grants to nested guests."
 EPILOG = """\
 exit codes:
-  0  the kernel answered, and grants a mode
-  1  the kernel answered, and grants no mode that is known here
-  2  the command was not understood, or its output could not be written
-  3  no answer: a hint only, unsupported, unavailable, or an error
+  0  the host grants a mode
+  1  the host grants no mode that kvmppc knows
+  2  usage error, or the output cannot be written
+  3  no answer: only a hint, unsupported, unavailable, or an error
   4  permission denied
 """
 
 
 def _plain(form: str) -> SimpleNamespace:
-    """What the parser makes of words that name a form and nothing else."""
+    """What the parser returns if the arguments only select a form."""
     return SimpleNamespace(
         format=form,
         output=None,
@@ -40,7 +40,7 @@ def _plain(form: str) -> SimpleNamespace:
     )
 
 
-# As scripts start it, over and over.
+# The cases that scripts repeat.
 PLAIN: dict[tuple[str, ...], SimpleNamespace] = {
     (): _plain("text"),
     ("--json",): _plain("json"),
@@ -50,13 +50,13 @@ PLAIN: dict[tuple[str, ...], SimpleNamespace] = {
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Says which words the command takes."""
+    """Adds the command's arguments."""
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--format",
         choices=("text", "json", "shell", "metrics", "nfd"),
         default="text",
-        help="json: the record in one line; shell: assignments to eval; "
+        help="json: the record on one line; shell: assignments for eval; "
         "metrics: for Prometheus; nfd: for node-feature-discovery; default: %(default)s",
     )
     form.add_argument(
@@ -68,27 +68,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_const",
         const="quiet",
         dest="format",
-        help="print the newest mode alone",
+        help="print only the newest mode",
     )
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="write to a file, which is replaced as a whole: its readers never see half of it",
+        help="write to this file and replace it atomically",
     )
     parser.add_argument(
         "--exit-zero",
         action="store_true",
-        help="exit with 0 whatever the host said: the record tells",
+        help="exit with 0 whatever the answer is; the record contains it",
     )
     parser.add_argument(
-        "--schema", action="store_true", help="print the record's JSON Schema, and ask no host"
+        "--schema",
+        action="store_true",
+        help="print the JSON Schema of the record and do not query KVM",
     )
     asking.add_sysroot(parser)
     asking.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace | SimpleNamespace) -> int:
-    """Asks and prints."""
+    """Queries the host and prints the answer."""
     if arguments.schema:
         streams.answer(schema_text())
         return 0
@@ -97,7 +99,7 @@ def run(arguments: argparse.Namespace | SimpleNamespace) -> int:
     if arguments.output in (None, "-"):
         (streams.say if arguments.format == "text" else streams.answer)(text)
     else:
-        # Not at the top: most who ask write no file.
+        # Not at the top: most queries write no file.
         from kvmppc.commands.outputfile import write_file
 
         write_file(arguments.output, text)

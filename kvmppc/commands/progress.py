@@ -1,4 +1,4 @@
-"""A line on a terminal that shows how far a long work has come."""
+"""A line on a terminal that shows the progress of a long task."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 _WAIT = 1.0
 _PAUSE = 0.2
 _BAR = 30
-# To the begin of the line, and clear what is right of it.
+# Go to the start of the line and clear it.
 _CLEAR = "\r\x1b[K"
 
 
 class Progress:
-    """Shows nothing before a second has passed, and nothing at all where there is no terminal.
+    """Shows nothing in the first second, and nothing at all if there is no terminal.
 
     Args:
-        stream: standard error, which is None where a process was started without.
+        stream: standard error, which is None if the process was started with it closed.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -30,9 +30,9 @@ class Progress:
         self._shown = False
 
     def show(self, done: float | None, text: str) -> None:
-        """Draws the line anew, at most five times a second.
+        """Redraws the line, at most five times a second.
 
-        ``done`` is the part that is done, 0 to 1, or None where nobody knows it.
+        ``done`` is the fraction that is done, 0 to 1, or None if it is not known.
         """
         if self._stream is None or time.monotonic() < self._next:
             return
@@ -41,12 +41,12 @@ class Progress:
         if done is not None:
             part = min(max(done, 0.0), 1.0)
             text = f"[{'#' * int(part * _BAR):<{_BAR}}] {part:4.0%}  {text}"
-        # A line that wraps could not be drawn over.
+        # A line that wraps could not be redrawn.
         width = (terminal_width(self._stream) or COLUMNS) - 1
         show(self._stream, f"{_CLEAR}{text[:width]}")
 
     def clear(self) -> None:
-        """Takes the line away, before anything else is written there."""
+        """Removes the line, before anything else is written to the terminal."""
         if self._stream is not None and self._shown:
             self._shown = False
             show(self._stream, _CLEAR)

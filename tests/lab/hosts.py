@@ -205,9 +205,9 @@ def hinted(mode: str, label: str) -> Record:
         "source": "auxv",
         "hint": mode,
         "nested_api": 1,
-        "reason": f"This kernel cannot be asked; the host itself runs in {label} mode: "
-        "a hint, not a grant.",
-        "remedy": "Linux 7.3 and later can answer.",
+        "reason": "This kernel does not support KVM_PPC_GET_COMPAT_CAPS; the host itself runs in "
+        f"{label} mode: a hint, not a grant.",
+        "remedy": "Update to Linux 7.3 or later.",
     }
 
 
@@ -244,33 +244,33 @@ EITHER: Record = {
 }
 NO_OPERATION = refusing(
     "ENOTTY",
-    "This VM's backend cannot tell: it does not have the operation.",
-    "Load kvm_hv, and unload kvm_pr (modprobe -r kvm_pr).",
+    "The VM's backend does not support this ioctl.",
+    "Unload kvm_pr and load kvm_hv: modprobe -r kvm_pr; modprobe kvm_hv.",
 )
 REFUSED = refusing(
     "EINVAL",
-    "The kernel could not get the capabilities from its hypervisor, or could not map them. "
+    "The kernel could not retrieve or map the capabilities. "
     "The device tree's cpu-version is 0x0f000006 (POWER10).",
-    "A newer kernel or firmware may know this processor.",
+    "Update the kernel and the firmware: newer ones may know this processor.",
 )
 NO_NESTING = unavailable(
     "EINVAL",
-    "KVM_CREATE_VM: No VM can be made: KVM has no backend here, "
-    "as where the hypervisor gives no nesting.",
-    "Ask for a KVM-capable partition (PowerVM: a setting of the partition on the HMC; "
-    "QEMU: cap-nested-papr=on or cap-nested-hv=on), then load kvm_hv; dmesg says why it refused.",
+    "KVM_CREATE_VM: No VM can be created: KVM has no backend, "
+    "probably because nesting is not enabled.",
+    "Enable KVM for the host itself (PowerVM: the partition's KVM Capable setting on the HMC; "
+    "QEMU: cap-nested-papr=on or cap-nested-hv=on), then load kvm_hv. If that fails, see dmesg.",
 )
 TOO_OLD_A_MODE = unavailable(
     "EINVAL",
-    "KVM_CREATE_VM: The host runs in POWER8 mode: KVM nests from POWER9 on.",
-    "Set the processor compatibility mode of the partition to POWER9 or later (PowerVM: on the "
-    "HMC; QEMU: max-cpu-compat) and restart it.",
+    "KVM_CREATE_VM: The host runs in POWER8 mode; nested KVM requires POWER9 or later.",
+    "Set the host's processor compatibility mode to POWER9 or later (PowerVM: on the HMC; "
+    "QEMU: max-cpu-compat), and restart the host.",
 )
 NOT_PASSED = unavailable(
     "ENOENT",
-    "open /dev/kvm: There is no such device, although kvm_hv is loaded: "
-    "this container was not given it.",
-    "Pass it: podman or docker run --device /dev/kvm; in Kubernetes request "
+    "open /dev/kvm: The device does not exist, although kvm_hv is loaded: "
+    "this is probably a container without the device.",
+    "Pass the device: podman or docker run --device /dev/kvm; in Kubernetes request "
     "devices.kubevirt.io/kvm.",
 )
 

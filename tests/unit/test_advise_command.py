@@ -158,10 +158,13 @@ def test_a_file_that_cannot_be_read_exits_2_and_is_named(path, capsys):
     [
         ((), "--for"),
         (("--for", "xen"), "'xen'"),
-        (("--for", "qemu", "--mode", "banana"), "there are power9, power10, power11"),
-        (("--for", "qemu", "--simulate", "power8"), "no simulated host is called 'power8'"),
-        (("--for", "qemu", "--report", "-", "--simulate", "power9"), "--report asks no host"),
-        (("--for", "qemu", "--report", "-", "--device", "/dev/other"), "--report asks no host"),
+        (("--for", "qemu", "--mode", "banana"), "choose from power9, power10, power11"),
+        (("--for", "qemu", "--simulate", "power8"), "unknown simulated host 'power8'"),
+        (("--for", "qemu", "--report", "-", "--simulate", "power9"), "--report does not query KVM"),
+        (
+            ("--for", "qemu", "--report", "-", "--device", "/dev/other"),
+            "--report does not query KVM",
+        ),
     ],
 )
 def test_words_that_make_no_sense_exit_2(words, message, capsys):

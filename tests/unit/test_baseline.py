@@ -264,7 +264,7 @@ def test_people_get_a_table(fleet, capsys):
 def test_records_of_simulated_hosts_are_told(fleet, capsys):
     more = json.dumps(record("power10", simulated="power10")) + "\n"
     assert main(["baseline", fleet("power11", more=more)]) == 0
-    assert capsys.readouterr().err == "kvmppc: 1 of 2 records are of simulated hosts\n"
+    assert capsys.readouterr().err == "kvmppc: 1 of 2 records come from simulated hosts\n"
 
 
 def test_a_hostname_of_two_records_is_told(fleet, capsys):
@@ -273,7 +273,7 @@ def test_a_hostname_of_two_records_is_told(fleet, capsys):
     captured = capsys.readouterr()
     assert json.loads(captured.out)["hosts"] == 4
     assert captured.err == (
-        "kvmppc: 2 names are in more than one record, and each is counted: "
+        "kvmppc: 2 names are in several records; each counts: "
         f"power10 in {path}:1 and {path}:1; power11 in {path}:2 and {path}:2\n"
     )
 

@@ -139,7 +139,7 @@ def test_the_question_can_be_named(capsys):
     [
         (["--simulate", "no-device"], 3, "No such file"),
         (["--simulate", "no-permission"], 4, "usually kvm"),
-        (["--simulate", "no-nesting"], 3, "No VM can be made"),
+        (["--simulate", "no-nesting"], 3, "No VM can be created"),
         (["--simulate", "no-operation"], 3, "ENOTTY"),
         (["--simulate", "backend-refuses"], 3, "EINVAL"),
         (["--simulate", "linux-6.12", "--what", "get-compat-caps"], 3, "ENOTTY"),

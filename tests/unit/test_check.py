@@ -3,6 +3,7 @@
 import io
 import json
 import platform
+from pathlib import Path
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_many_domains_have_a_line_each_and_the_exit_code_of_the_worst(tmp_path, 
     assert [line.split()[:2] for line in out.splitlines()] == [
         [f"{folder}/a.xml:", "yes:"],
         [f"{folder}/c.xml:", "no:"],
-        [f"{tmp_path}/b.xml:", "cannot"],
+        [f"{tmp_path}/b.xml:", "unknown:"],
     ]
     assert err == ""
     (folder / "d.xml").write_bytes(b"<network/>")
@@ -118,9 +119,27 @@ def test_many_domains_have_a_line_each_and_the_exit_code_of_the_worst(tmp_path, 
     assert err.startswith(f"kvmppc: {folder}/d.xml is not a libvirt domain: ")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["{a}", "{b}", "--simulate", "power11"],
+        ["{a}", "--simulate", "power11", "{b}"],
+        ["--simulate", "power11", "{a}", "--accept-hint", "{b}"],
+        ["{a}", "--simulate=power11", "--", "{b}"],
+    ],
+)
+def test_options_may_stand_between_domains(words, tmp_path, capsys):
+    paths = {name: str(tmp_path / name) for name in "ab"}
+    for path in paths.values():
+        Path(path).write_bytes(GRANTED)
+    assert main(["check", *(word.format(**paths) for word in words)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == list(paths.values())
+
+
 def test_a_folder_without_domains_is_named(tmp_path, capsys):
     assert main(["check", str(tmp_path), "--simulate", "power9"]) == 2
-    assert capsys.readouterr().err == f"kvmppc: {tmp_path}: no *.xml is in this folder\n"
+    assert capsys.readouterr().err == f"kvmppc: {tmp_path}: no *.xml in this directory\n"
 
 
 @pytest.mark.parametrize("data", [b"", b"<network/>", b"<!DOCTYPE domain><domain/>", b"\0"])
@@ -134,13 +153,13 @@ def test_what_is_no_domain_exits_2(data, check, capsys):
 @pytest.mark.parametrize("host", ["no-device", "no-permission", "no-nesting"])
 def test_a_host_that_cannot_tell_exits_3(host, check, capsys):
     assert check(GRANTED, host=host) == 3
-    assert capsys.readouterr().out.startswith("cannot tell: The host gave no answer")
+    assert capsys.readouterr().out.startswith("unknown: The host gave no answer")
 
 
 @pytest.mark.skipif(platform.machine().startswith("ppc64"), reason="this is an IBM Power machine")
 def test_a_machine_that_is_no_power_host_exits_3(check, capsys):
     assert check(GRANTED, host=None) == 3
-    assert capsys.readouterr().out.startswith("cannot tell: The host gave no answer")
+    assert capsys.readouterr().out.startswith("unknown: The host gave no answer")
 
 
 def test_a_domain_for_another_architecture_exits_3(check, capsys):
@@ -159,7 +178,10 @@ def test_a_file_is_read_and_one_that_cannot_be_is_named(tmp_path, capsys):
 
 def test_a_file_beyond_the_limit_is_not_read_to_its_end(capsys):
     assert main(["check", "/dev/zero", "--simulate", "power9"]) == 2
-    assert capsys.readouterr().err == "kvmppc: /dev/zero: longer than 4194304 bytes\n"
+    assert (
+        capsys.readouterr().err
+        == "kvmppc: /dev/zero: longer than 4194304 bytes; give the right file\n"
+    )
 
 
 def test_another_host_is_checked_by_its_record(check, tmp_path, capsys):
@@ -213,7 +235,7 @@ def test_programs_get_one_line_of_json(data, host, code, answer, mode, check, ca
 
 def test_fix_of_many_needs_a_place_to_write_to(capsys):
     assert main(["check", "a.xml", "b.xml", "--fix", "--simulate", "power9"]) == 2
-    assert "--fix of many domains needs --in-place or --output-dir" in capsys.readouterr().err
+    assert "add --in-place or --output-dir DIR" in capsys.readouterr().err
 
 
 def test_fix_of_many_writes_them_into_a_folder(tmp_path, capsys):
@@ -224,7 +246,7 @@ def test_fix_of_many_writes_them_into_a_folder(tmp_path, capsys):
         (tmp_path / name).chmod(0o600)
         words.append(str(tmp_path / name))
     assert main(words) == 2
-    assert "make it first" in capsys.readouterr().err
+    assert "create it first" in capsys.readouterr().err
     output.mkdir()
     assert main(words) == 0
     assert capsys.readouterr().out == ""
@@ -233,7 +255,7 @@ def test_fix_of_many_writes_them_into_a_folder(tmp_path, capsys):
     assert {path.stat().st_mode & 0o777 for path in output.iterdir()} == {0o600}
     assert main(["check", str(output), "--simulate", "power11-as-power10"]) == 0
     assert main([*words, str(output / "a.xml")]) == 2
-    assert "two of the domains are called a.xml" in capsys.readouterr().err
+    assert "two domain files are called a.xml" in capsys.readouterr().err
 
 
 def test_fix_holds_guests_to_small_pages_and_switches_off_what_cannot_be(check, capfdbinary):
@@ -278,7 +300,7 @@ def test_fix_prints_the_domain_with_the_mode_put_in_and_all_other_bytes_as_they_
     assert check(PASSTHROUGH, "--fix") == 0
     out, err = capfdbinary.readouterr()
     assert out == PASSTHROUGH.replace(b"<cpu mode='host-passthrough'/>", FIXED.encode())
-    assert err.startswith(b"kvmppc: put in power10. ")
+    assert err.startswith(b"kvmppc: inserted power10. ")
 
 
 def test_what_fix_prints_is_granted(check, capfdbinary):
@@ -290,7 +312,7 @@ def test_fix_leaves_a_domain_alone_that_is_granted(check, capfdbinary):
     assert check(GRANTED, "--fix") == 0
     out, err = capfdbinary.readouterr()
     assert out == GRANTED
-    assert err.startswith(b"kvmppc: nothing to put in. ")
+    assert err.startswith(b"kvmppc: no change needed. ")
 
 
 def test_fix_puts_in_a_wanted_mode_also_where_another_one_is_granted(check, capfdbinary):
@@ -346,19 +368,20 @@ def test_fix_in_place_writes_the_file_that_the_domain_came_from(tmp_path, capsys
 def test_a_domain_that_the_shell_has_emptied_is_told_how_to_be_mended(tmp_path, capsys):
     (tmp_path / "guest.xml").touch()
     assert main(["check", "--fix", str(tmp_path / "guest.xml"), "--simulate", "power9"]) == 2
-    assert "the shell has emptied it; use --in-place" in capsys.readouterr().err
+    assert "use --in-place, not a redirection" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--fix", "--in-place"], "give --fix, and a file"),
-        (["--report", "-"], "cannot both come from standard input"),
-        (["--mode", "power9"], "give --fix too"),
-        (["--fix", "--mode", "banana"], "'banana' is no mode"),
-        (["-"], "give - once"),
-        (["--qemu", "new"], "'new' is no version of QEMU"),
-        (["--libvirt", "12"], "'12' is no version of libvirt"),
+        (["--fix", "--in-place"], "do not give -"),
+        (["--in-place"], "add --fix"),
+        (["--report", "-"], "give one of them as a file"),
+        (["--mode", "power9"], "--mode requires --fix"),
+        (["--fix", "--mode", "banana"], "unknown mode 'banana'"),
+        (["-"], "give - only once"),
+        (["--qemu", "new"], "'new' is not a version of QEMU"),
+        (["--libvirt", "12"], "'12' is not a version of libvirt"),
         (["--page-size", "16k"], "'16k'"),
     ],
 )

@@ -5,13 +5,16 @@ import json
 import os
 import subprocess
 import sys
+from string import ascii_lowercase
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 from program import PROGRAM
 
 import kvmppc
 from kvmppc.cli import main
-from kvmppc.commands import probe
+from kvmppc.commands import SUMMARIES, nearest, probe
 from kvmppc.testing import simulated_host, simulated_hosts
 
 # 0 where it is not here.
@@ -86,7 +89,7 @@ def test_quiet_prints_nothing_where_there_is_no_answer_and_says_why(capsys):
 def test_a_hint_is_marked(capsys):
     assert main(["probe", "--simulate", "linux-6.12"]) == 3
     out, _ = capsys.readouterr()
-    assert "hint       power10, the mode of the host itself" in out
+    assert "hint       power10, the host's own mode" in out
     assert "(newest)" not in out
 
 
@@ -118,19 +121,19 @@ def test_the_version_says_whose_definitions_were_compiled_in(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["frobnicate"], "'frobnicate' is no command; there are probe"),
-        (["probe", "--simulate", "power8"], "no simulated host is called 'power8'"),
-        (["probe", "--device", ""], "a device is the path of a file"),
-        (["probe", "--device", "a\0b"], "a device is the path of a file"),
+        (["frobnicate"], "unknown command 'frobnicate'; choose from probe"),
+        (["probe", "--simulate", "power8"], "unknown simulated host 'power8'"),
+        (["probe", "--device", ""], "not a path; give the path of the KVM device"),
+        (["probe", "--device", "a\0b"], "not a path; give the path of the KVM device"),
         (["probe", "--json", "-q"], "not allowed with"),
         (["probe", "extra"], "unrecognized arguments"),
-        (["pobe"], "'pobe' is no command; did you mean probe?"),
+        (["pobe"], "unknown command 'pobe'; did you mean probe?"),
         (["probe", "--simulate", "power-11"], "did you mean power11?"),
-        (["probe", "--jsn"], "there is no option --jsn; did you mean --json?"),
-        (["probe", "--form", "json"], "there is no option --form; did you mean --format?"),
-        (["probe", "--format", "jsn"], "--format: 'jsn' is none of its values; did you mean json?"),
+        (["probe", "--jsn"], "unknown option --jsn; did you mean --json?"),
+        (["probe", "--form", "json"], "unknown option --form; did you mean --format?"),
+        (["probe", "--format", "jsn"], "--format: invalid value 'jsn'; did you mean json?"),
         (["advise", "--for", "qemu", "--mode", "powr10"], "did you mean power10?"),
-        (["advise"], "--for --json is required; kvmppc advise --help tells"),
+        (["advise"], "--for --json is required; see kvmppc advise --help"),
     ],
 )
 def test_wrong_usage_is_explained_and_exits_2(words, message, capsys):
@@ -138,6 +141,46 @@ def test_wrong_usage_is_explained_and_exits_2(words, message, capsys):
     out, err = capsys.readouterr()
     assert (code, out) == (2, "")
     assert message in err
+
+
+def edits(one, other):
+    """The least number of letters to insert, remove or replace, to turn one word into another."""
+    row = list(range(len(other) + 1))
+    for number, letter in enumerate(one, 1):
+        before, row = row, [number]
+        for at, wanted in enumerate(other, 1):
+            row.append(min(before[at] + 1, row[-1] + 1, before[at - 1] + (letter != wanted)))
+    return row[-1]
+
+
+@given(st.sampled_from(list(SUMMARIES)), st.data())
+def test_a_command_with_one_letter_wrong_has_a_suggestion(name, data):
+    at = data.draw(st.integers(0, len(name) - 1))
+    letter = data.draw(st.sampled_from(["", *ascii_lowercase]))
+    word = name[:at] + letter + name[at + data.draw(st.integers(0, 1)) :]
+    assume(word not in SUMMARIES)
+    assert nearest(word, SUMMARIES).startswith("; did you mean ")
+
+
+@given(
+    st.text(ascii_lowercase, min_size=1, max_size=12) | st.permutations("probe").map("".join),
+    st.sampled_from([list(SUMMARIES), ["--json", "--format", "--for", "--device"]]),
+)
+@example("frob", list(SUMMARIES))
+@example("--frob", ["--for", "--format"])
+def test_a_suggestion_is_near(word, names):
+    said = nearest(word, names)
+    if said.startswith("; choose from "):
+        assert said == f"; choose from {', '.join(names)}"
+        return
+    name = said.removeprefix("; did you mean ").removesuffix("?").lstrip("-")
+    word = word.lstrip("-")
+    assert name.startswith(word) or edits(word, name) <= (len(word) + len(name)) / 4
+
+
+def test_a_word_that_is_near_no_command_has_no_suggestion(capsys):
+    assert main(["help", "frob"]) == 2
+    assert "unknown command 'frob'; choose from probe, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--help"], ["probe", "--help"], ["help", "hosts"]])
@@ -159,7 +202,16 @@ def test_a_full_disk_is_told():
     with open("/dev/full", "w") as full:
         done = command("hosts", stdout=full)
     assert done.returncode == 2
-    assert done.stderr == "kvmppc: standard output: cannot be written: No space left on device\n"
+    assert done.stderr == "kvmppc: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("words", ["hosts", "-q --simulate no-permission", "--version", "help"])
+def test_a_closed_output_exits_2_whatever_the_host_said(words):
+    done = subprocess.run(["sh", "-c", f"{PROGRAM} {words} >&-"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.startswith("kvmppc: standard output is closed")) == (
+        2,
+        True,
+    )
 
 
 def test_a_closed_output_is_no_traceback():
@@ -167,7 +219,7 @@ def test_a_closed_output_is_no_traceback():
     done = subprocess.run(["sh", "-c", f"{program} hosts >&-"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (
         2,
-        "kvmppc: standard output is closed; leave it open\n",
+        "kvmppc: standard output is closed; open it, or redirect it to a file\n",
     )
 
 

@@ -34,7 +34,7 @@ def test_bits_of_no_known_mode_are_shown_raw(capsys):
     assert code == 0
     assert lines[1:] == [
         "  bit 3  0x1000000000000000  power11",
-        "  other  0x8100000000000001  of no mode known here",
+        "  other  0x8100000000000001  of unknown modes",
     ]
 
 
@@ -43,7 +43,7 @@ def test_a_cpu_version_is_explained(capsys):
     assert code == 0
     assert lines == [
         "0x0f000006: a cpu-version (logical PVR)",
-        "  POWER10 mode, 'power10' for QEMU and libvirt",
+        "  POWER10 mode, 'power10' in QEMU and libvirt",
     ]
 
 
@@ -53,7 +53,7 @@ def test_a_pvr_is_explained(capsys):
     assert lines == [
         "0x00821200: a PVR",
         "  the processor is a Power11, revision 2.0",
-        "  0x0082 names the processor, 0x1200 its version",
+        "  0x0082 is the processor, 0x1200 its version",
     ]
 
 
@@ -83,23 +83,23 @@ def test_a_number_that_is_not_known_is_said_to_be_so_with_what_it_could_be(capsy
     code, lines = decode(capsys, "0x12345678")
     assert code == 1
     assert lines == [
-        "0x12345678: not known here",
-        "  as a PVR, a processor that is not known here",
-        "  as a compat_capabilities mask, bits of no mode known here: 0x0000000012345678",
+        "0x12345678: unknown",
+        "  as a PVR: an unknown processor",
+        "  as a compat_capabilities mask: unknown modes, 0x0000000012345678",
     ]
 
 
 def test_a_later_cpu_version_is_not_mistaken_for_a_processor(capsys):
     code, lines = decode(capsys, "0x0f000009")
     assert code == 1
-    assert lines[1] == "  a cpu-version (logical PVR) of a mode that is not known here"
+    assert lines[1] == "  a cpu-version (logical PVR): an unknown mode"
 
 
 def test_digits_that_are_not_known_are_shown_as_both_numbers_they_can_be(capsys):
     code, lines = decode(capsys, "1000")
     assert code == 1
-    assert lines[0] == "0x3e8: not known here"
-    assert "0x1000: not known here" in lines
+    assert lines[0] == "0x3e8: unknown"
+    assert "0x1000: unknown" in lines
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_what_has_no_number_and_no_name_exits_2(word, capsys):
     assert main(["decode", "--", word]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "has no number of up to 64 bits and no name known here" in err
+    assert "no number of up to 64 bits and no known name; see kvmppc decode --help" in err
     assert err.rstrip("\n").isprintable()
 
 
@@ -189,12 +189,14 @@ def test_every_name_of_the_table_is_explained(name, capsys):
     assert code == 0
     mode = name if isinstance(name, CpuMode) else name.mode
     assert f"  cpu-version {mode.cpu_version:#010x}" in lines
-    assert ("  no bit in this interface" in lines) == (not mode.bit)
+    assert ("  no bit in compat_capabilities" in lines) == (not mode.bit)
 
 
 def test_a_mode_without_a_bit_is_said_to_have_none_by_its_number_too(capsys):
     _, lines = decode(capsys, "0x0f000008")
-    assert lines[1] == "  Power12 mode, 'power12' for QEMU and libvirt; no bit in this interface"
+    assert (
+        lines[1] == "  Power12 mode, 'power12' in QEMU and libvirt; no bit in compat_capabilities"
+    )
 
 
 @given(st.integers(0, 2**64 - 1))

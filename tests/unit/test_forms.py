@@ -378,8 +378,8 @@ def test_an_inventory_with_cached_facts_has_every_host(read, wrap):
 def test_a_fact_that_is_no_record_is_told(read):
     facts = {"ansible_local": {"kvmppc": {**RECORD, "schema": 2}}}
     assert read(json.dumps(facts), "lpar-a") == (
-        [("lpar-a", "what was read is no record: schema is 2, and this version reads 1")],
-        ["FILE:1: schema is 2, and this version reads 1"],
+        [("lpar-a", "what was read is no record: schema is 2, expected 1")],
+        ["FILE:1: schema is 2, expected 1"],
     )
 
 

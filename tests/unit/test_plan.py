@@ -285,17 +285,17 @@ def test_places_come_from_a_file(files, tmp_path, capsys):
     places.write_text("# host qemu libvirt pages\npower11-as-power10 11.2 - 64k # new\ngone 11.1\n")
     assert main(words) == 1
     assert main([*words, "--places", str(places)]) == 0
-    assert "no record is of a host called gone" in capsys.readouterr().err
+    assert "there is no record of host gone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("a x", "p:1: 'x' is no version of QEMU; one is 11.1"),
-        ("a 11.1 old", "p:1: 'old' is no version of libvirt; one is 11.1"),
-        ("a - - 16k", "p:1: expected HOST QEMU LIBVIRT PAGES, as in: lpar1 11.1 - 64k"),
-        ("a - - 4k more", "p:1: expected HOST QEMU LIBVIRT PAGES, as in: lpar1 11.1 - 64k"),
-        ("a\n\na 11.1", "p:3: a is there twice; leave one line"),
+        ("a x", "p:1: 'x' is not a version of QEMU; give one such as 11.1"),
+        ("a 11.1 old", "p:1: 'old' is not a version of libvirt; give one such as 11.1"),
+        ("a - - 16k", "p:1: expected HOST QEMU LIBVIRT PAGES, such as lpar1 11.1 - 64k"),
+        ("a - - 4k more", "p:1: expected HOST QEMU LIBVIRT PAGES, such as lpar1 11.1 - 64k"),
+        ("a\n\na 11.1", "p:3: a is listed twice; remove one line"),
     ],
 )
 def test_a_wrong_line_of_places_is_told(line, message):

@@ -180,14 +180,14 @@ def test_with_exit_zero_the_status_is_in_the_record_alone(host, capsys):
 
 def test_a_file_that_cannot_be_written_is_an_error_in_spite_of_exit_zero(tmp_path, capsys):
     assert probe("--exit-zero", "--output", str(tmp_path)) == 2
-    assert capsys.readouterr().err == f"kvmppc: {tmp_path}: cannot be written: Is a directory\n"
+    assert capsys.readouterr().err == f"kvmppc: cannot write {tmp_path}: Is a directory\n"
 
 
 @pytest.mark.parametrize("path", ["missing/out", "file/out", "a\0b"])
 def test_what_cannot_be_written_is_told_and_leaves_nothing(path, tmp_path, capsys):
     (tmp_path / "file").touch()
     assert probe("--output", str(tmp_path / path)) == 2
-    assert "cannot be written: " in capsys.readouterr().err
+    assert "kvmppc: cannot write " in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
@@ -200,7 +200,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
         text=True,
     )
     assert run.returncode == 2
-    assert run.stderr == f"kvmppc: {path}: cannot be written: File too large\n"
+    assert run.stderr == f"kvmppc: cannot write {path}: File too large\n"
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -40,7 +40,7 @@ def test_modes_are_ordered_by_age_not_by_spelling():
 
 def test_a_mode_does_not_compare_with_what_is_no_mode():
     for other in ("banana", "", 9, None):
-        with pytest.raises(TypeError, match="does not compare"):
+        with pytest.raises(TypeError, match="cannot compare"):
             _ = CpuMode("power9") < other
 
 
@@ -53,7 +53,7 @@ def test_a_mode_is_found_by_any_spelling_in_use(spelling):
     "wrong", ["", "power", "power8e", "power 10", "10", 10, None, b"power10", "\ud800"]
 )
 def test_what_is_no_mode_is_refused(wrong):
-    with pytest.raises(ValueError, match="is not a processor mode"):
+    with pytest.raises(ValueError, match="unknown processor mode"):
         CpuMode(wrong)
 
 
@@ -90,7 +90,7 @@ def test_a_processor_is_found_by_qemus_name_with_a_version_too(spelling):
 
 @pytest.mark.parametrize("wrong", ["", "_v2.0", "970", "host", 10, None])
 def test_what_is_no_processor_is_refused(wrong):
-    with pytest.raises(ValueError, match="is not a processor known here"):
+    with pytest.raises(ValueError, match="unknown processor"):
         Processor(wrong)
 
 

@@ -64,31 +64,31 @@ def test_a_missing_key_is_named(name):
     [
         ("time", "yesterday", "a time in UTC"),
         ("time", "2026-13-01T00:00:00Z", "a time in UTC"),
-        ("platform", "A W S", "a name in small letters"),
-        ("platform", "x" * 41, "a name in small letters"),
-        ("cpu_physical", "POWER10", "a processor's name in small letters"),
-        ("cpu_effective", "power\x1b[31m", "a mode's name in small letters"),
-        ("mmu", "", "a name in small letters"),
+        ("platform", "A W S", "a name in lower case"),
+        ("platform", "x" * 41, "a name in lower case"),
+        ("cpu_physical", "POWER10", "the name of a processor in lower case"),
+        ("cpu_effective", "power\x1b[31m", "the name of a mode in lower case"),
+        ("mmu", "", "a name in lower case"),
         ("page_size", 0, "a power of 2"),
         ("page_size", 4097, "a power of 2"),
         ("page_size", "4096", "a power of 2"),
         ("nested_api", "1", "a whole number"),
-        ("pvr", "0x100000000", "a number of 32 bits"),
-        ("pvr", 8524288, "a number of 32 bits"),
+        ("pvr", "0x100000000", "a 32-bit number"),
+        ("pvr", 8524288, "a 32-bit number"),
         ("api_version", True, "a whole number"),
         ("api_version", 12.0, "a whole number"),
-        ("revision", "Linux 7.3", "a name in small letters"),
+        ("revision", "Linux 7.3", "a name in lower case"),
         ("status", None, "one of known"),
-        ("source", 1, "a name in small letters"),
+        ("source", 1, "a name in lower case"),
         ("time", "2026-W01-1T00:00:00Z", "a time in UTC"),
         ("time", "2026-02-30T00:00:00Z", "a time in UTC"),
         ("time", "2026-07-01T12:00:00+", "a time in UTC"),
-        ("pvr", "0x ", "a number of 32 bits"),
-        ("pvr", "0x\u0661", "a number of 32 bits"),
-        ("compat_capabilities", "0x-1", "a number of 64 bits"),
-        ("compat_capabilities", "-0x1", "a number of 64 bits"),
-        ("compat_capabilities", "0x1_0", "a number of 64 bits"),
-        ("compat_capabilities", "0x10000000000000000", "a number of 64 bits"),
+        ("pvr", "0x ", "a 32-bit number"),
+        ("pvr", "0x\u0661", "a 32-bit number"),
+        ("compat_capabilities", "0x-1", "a 64-bit number"),
+        ("compat_capabilities", "-0x1", "a 64-bit number"),
+        ("compat_capabilities", "0x1_0", "a 64-bit number"),
+        ("compat_capabilities", "0x10000000000000000", "a 64-bit number"),
         ("modes", ["power10", "power9"], "a list of modes, oldest first"),
         ("modes", ["power10", "power10"], "a list of modes, oldest first"),
         ("modes", "power10", "a list of modes, oldest first"),
@@ -108,7 +108,7 @@ def test_a_wrong_value_is_named_with_what_was_expected(name, value, expected):
 
 @pytest.mark.parametrize("schema", [0, 2, "1", True, 1.5])
 def test_another_schema_is_told_not_guessed(schema):
-    with pytest.raises(RecordError, match="this version reads 1"):
+    with pytest.raises(RecordError, match="expected 1"):
         HostReport.from_dict({**record_of("power10"), "schema": schema})
 
 
@@ -168,7 +168,7 @@ def test_what_a_later_version_says_is_kept_by_name():
     assert HostReport.from_json(report.to_json()) == report
     assert hash(HostReport.from_json(report.to_json())) == hash(report)
     assert "power13" not in report_text(report).partition("modes")[2].partition("later")[0]
-    assert "of kvmppc 9.0, not known here: rack, modes, newest" in report_text(report)
+    assert "keys of kvmppc 9.0 unknown to this version: rack, modes, newest" in report_text(report)
 
 
 def test_a_name_in_the_spelling_of_another_program_is_not_a_known_processor():

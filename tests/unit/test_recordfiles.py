@@ -95,16 +95,19 @@ def test_any_hostname_comes_out_as_it_went_in(read):
 
 BAD = {
     "cut off": (line("x")[:40] + b"\n", "FILE:2: it is cut off, or not JSON (line 2, column"),
-    "another schema": (line("x", schema=2), "FILE:2: schema is 2, and this version reads 1"),
-    "no record": (b"{}\n", "FILE:2: schema is missing: this is no record of kvmppc probe --json"),
+    "another schema": (line("x", schema=2), "FILE:2: schema is 2, expected 1"),
+    "no record": (
+        b"{}\n",
+        "FILE:2: schema is missing: this is not a record of kvmppc probe --json",
+    ),
     "a wrong value": (
         line("x", newest="Power 13"),
-        "FILE:2: newest is 'Power 13', expected a mode's name",
+        "FILE:2: newest is 'Power 13', expected the name of a mode",
     ),
-    "a contradiction": (line("x", newest="power9"), "FILE:2: newest is not the last of modes"),
+    "a contradiction": (line("x", newest="power9"), "FILE:2: newest is not the last mode in modes"),
     "one of an array": (
         b"[" + line("c")[:-1] + b", {}]\n",
-        "FILE:2: schema is missing: this is no record of kvmppc probe --json",
+        "FILE:2: schema is missing: this is not a record of kvmppc probe --json",
     ),
     "a number without end": (b'{"a": ' + b"1" * 9999 + b"}\n", "FILE:2: JSON beyond what Python"),
     "brackets without end": (b'{"a":' * 99999 + b"\n", "FILE:2: it is cut off"),

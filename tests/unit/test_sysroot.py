@@ -58,9 +58,9 @@ def test_doctor_goes_through_what_files_can_tell(sosreport, capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--sysroot", "/nowhere"], "/nowhere: no such folder"),
-        (["--sysroot", "/", "--simulate", "power10"], "leave --simulate and --device out"),
-        (["--sysroot", "/", "--device", "/dev/null"], "leave --simulate and --device out"),
+        (["--sysroot", "/nowhere"], "/nowhere: no such directory"),
+        (["--sysroot", "/", "--simulate", "power10"], "remove --simulate and --device"),
+        (["--sysroot", "/", "--device", "/dev/null"], "remove --simulate and --device"),
     ],
 )
 @pytest.mark.parametrize("command", ["probe", "doctor"])

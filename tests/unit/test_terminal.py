@@ -72,7 +72,7 @@ COMMANDS = {
     "probe here": [],
     "doctor here": ["doctor"],
     "check no": ["check", "{}/guest.xml", "--simulate", "power11-as-power10"],
-    "check cannot tell": ["check", "{}/guest.xml", "--simulate", "no-nesting"],
+    "check unknown": ["check", "{}/guest.xml", "--simulate", "no-nesting"],
     "check --fix": ["check", "--fix", "{}/guest.xml", "--simulate", "no-nesting"],
     "advise": ["advise", "--for", "libvirt", "--simulate", "power10"],
     "advise none": ["advise", "--for", "qemu", "--simulate", "no-nesting"],
@@ -109,7 +109,7 @@ def test_what_goes_on_is_indented_under_its_column():
 
 def test_a_message_that_goes_on_is_indented():
     lines = shown("frobnicate", columns=60).splitlines()
-    assert lines[0].startswith("kvmppc: 'frobnicate' is no command; ")
+    assert lines[0].startswith("kvmppc: unknown command 'frobnicate'; ")
     assert all(line.startswith(" " * 8) for line in lines[1:])
 
 
@@ -128,8 +128,8 @@ def test_elsewhere_a_line_stays_a_line():
         (["doctor", "--simulate", "power11-as-power10"], "warn", 33),
         (["check", "{}/guest.xml", "--simulate", "power11"], "yes", 32),
         (["check", "{}/guest.xml", "--simulate", "power11-as-power10"], "no", 31),
-        (["check", "{}/guest.xml", "--simulate", "no-device"], "cannot tell", 33),
-        (["check", "{0}/guest.xml", "{0}/guest.xml", "--simulate", "no-device"], "cannot tell", 33),
+        (["check", "{}/guest.xml", "--simulate", "no-device"], "unknown", 33),
+        (["check", "{0}/guest.xml", "{0}/guest.xml", "--simulate", "no-device"], "unknown", 33),
     ],
 )
 def test_outcomes_are_in_color_where_that_is_wanted(words, outcome, color, files):

@@ -22,7 +22,7 @@ def test_python_and_c_know_the_same_hosts():
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are():
-    with pytest.raises(ValueError, match=r"no simulated host is called 'power8'; .*power11-as"):
+    with pytest.raises(ValueError, match=r"unknown simulated host 'power8'; .*power11-as"):
         simulated_host("power8").__enter__()
 
 
