@@ -133,7 +133,7 @@ def unfit(host: Host) -> tuple[str, str] | None:
 def _no_capabilities(error: KvmError, host: Host) -> tuple[str, str | None] | None:
     """The kernel has the capability, but the ioctl fails."""
     if error.errno == errno.ENOTTY:
-        return error.reason, "Unload kvm_pr and load kvm_hv: modprobe -r kvm_pr; modprobe kvm_hv."
+        return error.reason, "Use kvm_hv, not kvm_pr: modprobe -r kvm_pr; modprobe kvm_hv."
     if error.errno != errno.EINVAL or host.cpu_version is None:
         return None
     # The kernel logs nothing in either case of EINVAL. The cpu-version may be what it cannot map.
@@ -148,7 +148,9 @@ def cannot_ask(host: Host) -> tuple[str, str | None]:
     """Why the capability is 0 on a host that can create VMs."""
     if host.kernel_version < ASKING_KERNEL:
         return f"This kernel does not support {_IOCTL}", "Update to Linux 7.3 or later."
-    return f"This kernel does not support {_IOCTL}, although it is Linux 7.3 or later", None
+    if host.has_module("kvm_pr") and not host.has_module("kvm_hv"):
+        return f"{_IOCTL} requires kvm_hv, but kvm_pr is loaded", PR[1]
+    return f"KVM does not support {_IOCTL} here, although this is Linux 7.3 or later", None
 
 
 PR = (

@@ -245,7 +245,7 @@ EITHER: Record = {
 NO_OPERATION = refusing(
     "ENOTTY",
     "The VM's backend does not support this ioctl.",
-    "Unload kvm_pr and load kvm_hv: modprobe -r kvm_pr; modprobe kvm_hv.",
+    "Use kvm_hv, not kvm_pr: modprobe -r kvm_pr; modprobe kvm_hv.",
 )
 REFUSED = refusing(
     "EINVAL",

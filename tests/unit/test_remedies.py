@@ -8,6 +8,7 @@ from kvmppc.doctor import diagnose
 from kvmppc.errors import refusal
 from kvmppc.host import Host, Source, use_source
 from kvmppc.remedies import explain
+from kvmppc.testing import simulated_host
 
 PARTITION = {"/proc/device-tree/compatible": b"IBM,9080-HEX\0", "/proc/device-tree/name": b"\0"}
 BARE = {"/proc/device-tree/compatible": b"ibm,powernv\0"}
@@ -100,3 +101,10 @@ def test_a_kernel_older_than_its_bare_metal_processor_is_no_compatibility_mode()
         use_source(before)
     assert steps["processor"].found.startswith("Power11, running in POWER10 mode")
     assert steps["processor"].remedy == "Give guests a granted mode: run kvmppc advise."
+
+
+def test_a_capability_of_0_is_not_blamed_on_a_kernel_that_has_the_ioctl():
+    with simulated_host("kvm-pr"):
+        (step,) = (step for step in diagnose() if step.name == "capability")
+    assert "requires kvm_hv, but kvm_pr is loaded" in step.found
+    assert "modprobe -r kvm_pr" in step.remedy
