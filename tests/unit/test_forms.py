@@ -296,6 +296,55 @@ def test_hosts_that_pdsh_prints_without_a_record_count(read):
     )
 
 
+def headed(name, text, rule="-" * 16):
+    """What a host printed, as dshbak and clush -b show it."""
+    return f"{rule}\n{name}\n{rule}\n{text}\n"
+
+
+@pytest.mark.parametrize("rule", ["-" * 15, "-" * 16], ids=["clush -b", "dshbak"])
+def test_a_heading_names_the_host_of_the_record_below_it(read, rule):
+    printed = (
+        headed("lpar9", json.dumps(RECORD), rule)
+        + headed("lpar8", "Last login: Monday\n" + json.dumps(RECORD, indent=2), rule)
+        + "lpar3: ssh: connect to host lpar3 port 22: No route to host\n"
+        + headed("lpar[4-5] (2)", "bash: kvmppc: command not found", rule)
+    )
+    assert read(printed) == (
+        [
+            ("lpar9", "known"),
+            ("lpar8", "known"),
+            ("lpar3", "asking it failed: ssh: connect to host lpar3 port 22: No route to host"),
+            ("lpar[4-5]", "asking it failed: bash: kvmppc: command not found"),
+        ],
+        [],
+    )
+
+
+def test_hosts_below_headings_count_where_none_has_a_record(read):
+    printed = headed("lpar1", "bash: kvmppc: command not found") + headed("lpar2", "")
+    assert read(printed) == (
+        [
+            ("lpar1", "asking it failed: bash: kvmppc: command not found"),
+            ("lpar2", "asking it failed: it printed nothing"),
+        ],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{'-' * 16}\nno title of a host\n",
+        f"{'-' * 16}\nlpar1\n",
+        f"{'-' * 40}\nlpar1\n{'-' * 40}\n",
+    ],
+)
+def test_other_rules_name_no_host(read, text):
+    hosts, complaints = read(f"{text}{json.dumps(RECORD)}\n{text}")
+    assert [name for name, _ in hosts] == [RECORD["hostname"]]
+    assert len(complaints) == 1
+
+
 def before_the_release(record):
     """A record as it was written before it had all of its keys."""
     added = ("cpu_version", "mmu", "page_size", "nested_api", "hint")
