@@ -1,8 +1,8 @@
-"""The compiled modules, described to cffi from the headers that the C compiler reads.
+"""Describes the compiled modules to cffi, from the headers that the C compiler reads.
 
-kvmppc._native is the shim on the real kernel, and kvmppc._fast the two questions
-that keep the GIL. kvmppc._simhost is the same shim on a simulated kernel, and is
-loaded only by kvmppc.testing.
+kvmppc._native is the shim for the real kernel. kvmppc._fast has the two calls
+that hold the GIL. kvmppc._simhost is the same shim with a simulated kernel; only
+kvmppc.testing loads it.
 """
 
 import re
@@ -12,8 +12,8 @@ from cffi import FFI
 
 HERE = Path(__file__).parent
 
-# Read off csrc/kvm_uapi.h by the compiler: the interface's numbers, and what the installed
-# header said of them.
+# The numbers of the interface, and how the installed header defines them. The compiler takes the
+# values from csrc/kvm_uapi.h.
 CONSTANTS = "".join(
     f"#define {name} ...\n"
     for name in dict.fromkeys(
@@ -27,13 +27,13 @@ CONSTANTS = "".join(
 
 
 def declarations(header: str) -> str:
-    """The part of a header that is plain declarations, which is all that cffi understands."""
+    """Returns the part of a header that has only plain declarations, as cffi requires."""
     text = (HERE / "csrc" / header).read_text(encoding="utf-8")
     return text.split("/* cdef begins */")[1].split("/* cdef ends */")[0]
 
 
 def included(*headers: str) -> str:
-    """The C that includes these."""
+    """Returns the C code that includes these headers."""
     return "\n".join(f'#include "{header}"' for header in headers)
 
 
@@ -42,8 +42,12 @@ def module(
 ) -> FFI:
     """Describes one extension module.
 
-    Its name; the headers it shows; the files that are compiled beside cffi's own code; what that
-    code begins with, if not with these headers; and the module whose names it has too.
+    Args:
+        name: of the module.
+        headers: the headers whose declarations it exports.
+        sources: the files that are compiled with cffi's own code.
+        start: the files that this code includes first, if not these headers.
+        base: the module whose names it includes.
     """
     ffi = FFI()
     if base is None:

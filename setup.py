@@ -1,6 +1,6 @@
-"""The part of the build that setup.cfg cannot say: cffi's modules, the wheel's tag, what it needs.
+"""The parts of the build that setup.cfg cannot express: cffi modules, wheel tag, build checks.
 
-Where the right thing cannot be made, the last line tells in one sentence what to install.
+If the package cannot be built, the last line of the output says in one sentence what to install.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import setuptools
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
-# On Linux only who asks for it gets a package that reads records and cannot ask: elsewhere there
-# is no KVM to be asked.
+# A pure package reads records and cannot ask KVM. On Linux it is built only on request; other
+# systems have no KVM to ask.
 pure = not sys.platform.startswith("linux") or os.environ.get("KVMPPC_PURE") == "1"
 
-# cffi compiles for the limited API by itself, except where there is none: on a debug CPython and
-# on a free-threaded one. The wheel's tag has to say the same.
+# cffi compiles for the limited API, except on a debug or free-threaded CPython, which does not
+# have it. The wheel's tag must match.
 limited = not (hasattr(sys, "gettotalrefcount") or sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 PYTHON_TOOLS = (
@@ -43,7 +43,7 @@ C_TOOLS = (
 
 
 def check_python_tools() -> None:
-    """Stops where setuptools would make another package than this one, and call that success."""
+    """Stops the build if setuptools would build a wrong package and report success."""
     needs_wheel = {"bdist_wheel", "dist_info"} & set(sys.argv)
     old = tuple(map(int, re.findall(r"\d+", setuptools.__version__)[:2]))
     if old < (50, 3):
@@ -58,7 +58,7 @@ def check_python_tools() -> None:
 
 
 class BuildFiles(build_py):
-    """Copies, to where nothing is left of an earlier build: it may have had other files."""
+    """Copies the files after removing those of an earlier build, which may have had others."""
 
     def run(self) -> None:
         shutil.rmtree(Path(self.build_lib, "kvmppc"), ignore_errors=True)
@@ -66,18 +66,18 @@ class BuildFiles(build_py):
 
 
 class BuildModules(build_ext):
-    """Compiles, after a look at what the compiler needs."""
+    """Compiles the modules after checking for the compiler and its headers."""
 
     def build_extensions(self) -> None:
         for header in ("stdlib.h", "linux/kvm.h", "Python.h"):
             self._check(header)
         for module in self.extensions:
-            # The same files make the same modules in every folder.
+            # The modules must not depend on the folder in which they are built.
             module.extra_compile_args.append(f"-fdebug-prefix-map={Path.cwd()}=.")
         super().build_extensions()
 
     def _check(self, header: str) -> None:
-        """Stops where the compiler, or a header that the modules include, is not there."""
+        """Stops the build if the compiler or a header that the modules include is missing."""
         compiler = self.compiler.compiler
         words = [*compiler, *(f"-I{path}" for path in self.compiler.include_dirs), "-E", "-"]
         question = f"#if !__has_include(<{header}>)\n#error\n#endif\n"
@@ -91,7 +91,7 @@ class BuildModules(build_ext):
 
 
 def index_page() -> str:
-    """The README without its links into this folder, which lead nowhere on an index's page."""
+    """Returns the README without its links into this folder, which an index page cannot follow."""
     text = Path("README.md").read_text(encoding="utf-8")
     return re.sub(r"\[([^]]+)\]\((?!https?:)[^)]+\)", r"\1", text)
 
@@ -103,7 +103,7 @@ modules: dict[str, Any] = {
 tag = {"py_limited_api": "cp39"} if limited else {}
 if pure:
     modules = {}
-    # With the platform in its tag: an index would give a wheel for any platform to Linux too.
+    # The tag names the platform: an index would offer a wheel for any platform to Linux too.
     tag = {"plat_name": sysconfig.get_platform()}
 made = setuptools.setup(
     cmdclass={"build_py": BuildFiles, "build_ext": BuildModules},
@@ -113,4 +113,4 @@ made = setuptools.setup(
     **modules,
 )
 if not pure and not made.ext_modules:
-    sys.exit(f"kvmppc has been given no compiled modules by cffi: install {PYTHON_TOOLS}.")
+    sys.exit(f"kvmppc was built without its compiled modules: install {PYTHON_TOOLS}.")

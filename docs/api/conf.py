@@ -1,4 +1,4 @@
-"""Sphinx' settings for the reference of the Python API: python3 -m sphinx -W docs/api FOLDER"""
+"""Sphinx settings for the reference of the Python API: python3 -m sphinx -W docs/api FOLDER"""
 
 import kvmppc
 
@@ -6,7 +6,7 @@ project = "kvmppc"
 release = kvmppc.__version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 autodoc_member_order = "bysource"
-# What handles have in common is shown with each; what Python's own classes have is not.
+# Each handle shows the methods of their common base; methods of Python's classes are left out.
 autodoc_default_options = {
     "members": True,
     "show-inheritance": True,
