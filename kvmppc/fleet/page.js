@@ -1,6 +1,6 @@
 "use strict";
-// Filters the table: a tbody is a group, with the names of its members in li elements and, in
-// data-is, the words by which it can be chosen. Without this script all of it is shown.
+// Filters the table. A tbody is a group: the names of its members are in li elements, and the
+// values by which it can be selected are in data-is. Without this script, all groups are shown.
 const form = document.querySelector("form");
 const output = form.querySelector("output");
 const groups = Array.from(document.querySelectorAll("tbody"), (body) => ({

@@ -4,8 +4,8 @@ python3 -m tests.lab                      all hosts
 python3 -m tests.lab power10 linux-6.12   these
 python3 -m tests.lab power10 --run 'kvmppc probe'
 
-It is started in the repository's root, on a Debian machine. Nothing is installed there and no root
-is needed; what is fetched and made stays in the cache.
+Run it in the root of the repository, on a Debian machine. It installs nothing there and does not
+need root; downloads and built files stay in the cache.
 """
 
 from __future__ import annotations
@@ -93,10 +93,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--run", metavar="COMMAND", help="run a command in one host instead")
     parser.add_argument("--list", action="store_true", help="list the hosts and exit")
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
-    parser.add_argument("--sdist", type=Path, metavar="FILE", help="install this (default: made)")
-    parser.add_argument("--wheel", type=Path, metavar="FILE", help="install this where none builds")
-    parser.add_argument("--limit", type=float, default=600, metavar="SECONDS", help="for each host")
-    parser.add_argument("--refresh", action="store_true", help="look for newer packages now")
+    parser.add_argument("--sdist", type=Path, metavar="FILE", help="the sdist to install (default: built)")
+    parser.add_argument("--wheel", type=Path, metavar="FILE", help="a wheel for hosts that do not build")
+    parser.add_argument("--limit", type=float, default=600, metavar="SECONDS", help="time limit per host")
+    parser.add_argument("--refresh", action="store_true", help="check for newer packages now")
     options = parser.parse_args()
     known = {host.name: host for host in HOSTS}
     names = [*known, *OTHERS]
