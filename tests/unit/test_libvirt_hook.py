@@ -12,6 +12,7 @@ import pytest
 from kvmppc.testing import simulated_host
 
 HOOK = Path(__file__).parents[2] / "examples" / "libvirt-hook"
+PAGE = Path(__file__).parents[2] / "docs" / "guests.md"
 BEGIN = ("guest", "prepare", "begin", "-")
 STARTS = (BEGIN, ("guest", "restore", "begin", "-"), ("guest", "migrate", "begin", "-"))
 
@@ -71,6 +72,7 @@ def test_a_guest_that_asks_for_what_is_not_granted_is_not_started(hook):
     assert err.startswith("kvmppc: guest is not started. With host-passthrough")
     assert "<model>power10</model>" in err
     assert err.count("\n") == 1
+    assert err in PAGE.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
