@@ -93,9 +93,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--run", metavar="COMMAND", help="run a command in one host instead")
     parser.add_argument("--list", action="store_true", help="list the hosts and exit")
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR")
-    parser.add_argument("--sdist", type=Path, metavar="FILE", help="the sdist to install (default: built)")
-    parser.add_argument("--wheel", type=Path, metavar="FILE", help="a wheel for hosts that do not build")
-    parser.add_argument("--limit", type=float, default=600, metavar="SECONDS", help="time limit per host")
+    parser.add_argument("--sdist", type=Path, metavar="FILE", help="the sdist (default: built)")
+    parser.add_argument("--wheel", type=Path, metavar="FILE", help="for hosts that build none")
+    parser.add_argument("--limit", type=float, default=600, metavar="SECONDS", help="per host")
     parser.add_argument("--refresh", action="store_true", help="check for newer packages now")
     options = parser.parse_args()
     known = {host.name: host for host in HOSTS}
