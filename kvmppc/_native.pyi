@@ -21,6 +21,9 @@ class HandleData:
     users: int
     revision: int
 
+class HandleType:
+    """The type of a handle's data, found by its name."""
+
 class Question:
     handle: HandleData
     capability: int
@@ -29,11 +32,12 @@ class Ffi:
     NULL: Text
 
     @overload
-    def new(self, kind: Literal["struct kvmppc_handle *"], init: dict[str, int]) -> HandleData: ...
+    def new(self, kind: HandleType, init: tuple[int, int]) -> HandleData: ...
     @overload
     def new(
         self, kind: Literal["struct kvmppc_question *"], init: tuple[HandleData, int] | None = None
     ) -> Question: ...
+    def typeof(self, kind: Literal["struct kvmppc_handle *"]) -> HandleType: ...
     def gc(self, data: HandleData, close: Callable[[HandleData], None]) -> HandleData: ...
     def string(self, text: Text) -> bytes: ...
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from kvmppc.processors import CpuMode, modes_of, unknown_bits_of
 from kvmppc.values import Value, fill
 
+API_VERSION = 12
+"""What KVM_GET_API_VERSION gives (Documentation/virt/kvm/api.rst, 4.1)."""
+
 
 class Revision(str):
     """A revision of the interface: a ``str`` that equals its name in the record.

@@ -177,6 +177,7 @@ class Host:
         mmu: "radix" or "hash", from /proc/cpuinfo.
         page_size: the page size in bytes.
         has_tree: whether the device tree can be read; containers mask it.
+        is_power: whether this is a ppc64 or ppc64le machine.
     """
 
     source: Source
@@ -184,35 +185,27 @@ class Host:
     kernel: str
     machine: str
     simulated: str | None
-    platform: str | None
-    cpu_physical: Processor | None
-    cpu_effective: CpuMode | None
-    effective_from: str | None
-    words: str
-    pvr: int | None
-    stored_pvr: int | None
-    cpu_version: int | None
-    mmu: str | None
+    platform: str | None = None
+    cpu_physical: Processor | None = None
+    cpu_effective: CpuMode | None = None
+    effective_from: str | None = None
+    words: str = ""
+    pvr: int | None = None
+    stored_pvr: int | None = None
+    cpu_version: int | None = None
+    mmu: str | None = None
     page_size: int | None
-    has_tree: bool
+    has_tree: bool = False
+    is_power: bool
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.simulated = source.simulated
         self.hostname, self.kernel, self.machine = source.uname()
         self.page_size = source.page_size()
-        self.platform = self.effective_from = self.mmu = None
-        self.cpu_physical = self.cpu_effective = None
-        self.pvr = self.stored_pvr = self.cpu_version = None
-        self.words = ""
-        self.has_tree = False
+        self.is_power = self.machine.startswith("ppc64")
         if self.is_power:
             self._read(source)
-
-    @property
-    def is_power(self) -> bool:
-        """Whether this is a ppc64 or ppc64le machine."""
-        return self.machine.startswith("ppc64")
 
     @property
     def kernel_version(self) -> tuple[int, int]:

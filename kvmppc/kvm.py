@@ -13,7 +13,7 @@ from _warnings import warn
 
 from kvmppc._fast import ffi as _ffi
 from kvmppc._fast import lib as _lib
-from kvmppc.caps import CompatCaps, Revision
+from kvmppc.caps import API_VERSION, CompatCaps, Revision
 from kvmppc.errors import ApiVersionError, KvmError, ProtocolError, closed, refusal
 
 TYPE_CHECKING = False
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from kvmppc._fast import Lib
-    from kvmppc._native import Ffi, HandleData, Question, Text
+    from kvmppc._native import Ffi, HandleData, HandleType, Question, Text
+
+    # A capability, the function that asks for it, and the question.
+    Kept = tuple[object, Callable[[Question], int], Question]
 
     _H = TypeVar("_H", bound="_Handle")
     _T = TypeVar("_T")
-
-API_VERSION = 12
-"""What KVM_GET_API_VERSION gives (Documentation/virt/kvm/api.rst, 4.1)."""
 
 
 class Cap:
@@ -44,12 +44,15 @@ class Cap:
 class Kernel:
     """The kernel that is asked: a compiled shim, and what it wants before a device's path."""
 
-    __slots__ = ("ffi", "lib", "prefix")
+    # What each handle begins with is found once, here.
+    __slots__ = ("data", "ffi", "kept", "lib", "prefix")
 
     def __init__(self, ffi: Ffi, lib: Lib, prefix: str) -> None:
         self.ffi: Ffi = ffi
         self.lib: Lib = lib
         self.prefix: str = prefix
+        self.data: HandleType = ffi.typeof("struct kvmppc_handle *")
+        self.kept: Kept = (_NO_CAPABILITY, lib.kvmppc_fast_check_extension, _NO_QUESTION)
 
 
 def _text(pointer: Text) -> str | None:
@@ -103,13 +106,13 @@ class _Handle:
     __slots__ = ("__weakref__", "_data", "_kept", "_kernel")
 
     _data: HandleData
-    _kept: tuple[object, Callable[[Question], int], Question]
+    _kept: Kept
 
     def __init__(self, kernel: Kernel, fd: int = -1) -> None:
-        made = kernel.ffi.new("struct kvmppc_handle *", {"fd": fd, "owned": -1})
-        self._data = kernel.ffi.gc(made, kernel.lib.kvmppc_handle_close)
+        ffi = kernel.ffi
+        self._data = ffi.gc(ffi.new(kernel.data, (fd, -1)), kernel.lib.kvmppc_handle_close)
         self._kernel = kernel
-        self._kept = (_NO_CAPABILITY, kernel.lib.kvmppc_fast_check_extension, _NO_QUESTION)
+        self._kept = kernel.kept
 
     def fileno(self) -> int:
         """The descriptor's number, still owned by the handle. Raises ClosedError if closed."""
@@ -254,9 +257,11 @@ class Kvm(_Handle):
         name = os.fsencode(kernel.prefix + path)
         if b"\0" in name:
             raise ValueError(f"a path cannot have a null character: {path!r}")
-        super().__init__(kernel)
+        _Handle.__init__(self, kernel)
         try:
-            error = self._make(kernel.lib.kvmppc_handle_open, name)
+            error = kernel.lib.kvmppc_handle_open(self._data, name)
+            if error == -errno.EINTR:
+                error = self._make(kernel.lib.kvmppc_handle_open, name)
             if error:
                 raise refusal(-error, "open", path)
             self._check_api_version()
@@ -288,7 +293,9 @@ class Kvm(_Handle):
         return version
 
     def _check_api_version(self) -> None:
-        version = self.get_api_version()
+        version = self._kernel.lib.kvmppc_handle_get_api_version(self._data)
+        if version < 0:
+            raise self._refusal(-version, "KVM_GET_API_VERSION")
         if version != API_VERSION:
             raise ApiVersionError(version)
 

@@ -7,6 +7,7 @@ import time
 
 from kvmppc import remedies
 from kvmppc._version import __version__
+from kvmppc.caps import API_VERSION
 from kvmppc.errors import (
     ApiVersionError,
     DeviceNotFoundError,
@@ -20,7 +21,7 @@ from kvmppc.errors import (
 from kvmppc.host import Host, read_host
 from kvmppc.processors import GRANTABLE, MODES, CpuMode
 from kvmppc.record import FIELDS, SCHEMA, RecordError, dump, load
-from kvmppc.values import Value, fill
+from kvmppc.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class HostReport(Value):
         remedy: what to try, or None.
     """
 
-    __slots__ = (*FIELDS, "_later")
+    # Without __slots__, unlike other values: probe() makes one for each call, and adopting a
+    # complete dict takes a tenth of the time of setting as many slots.
 
     version: str
     hostname: str
@@ -104,10 +106,13 @@ class HostReport(Value):
     def __init__(
         self, fields: Mapping[str, object], later: Mapping[str, object] | None = None
     ) -> None:
+        own = {name: fields[name] for name in FIELDS}
         # As text, so that it cannot be changed and has a hash.
-        fill(
-            self, _later=_written(later) if later else "", **{name: fields[name] for name in FIELDS}
-        )
+        own["_later"] = _written(later) if later else ""
+        _adopt(self, own)
+
+    def _fields(self) -> dict[str, object]:
+        return self.__dict__
 
     @property
     def schema(self) -> int:
@@ -172,6 +177,12 @@ class HostReport(Value):
         return f"<kvmppc.HostReport {self.hostname} {self.status}{newest}>"
 
 
+def _adopt(report: HostReport, fields: dict[str, object]) -> HostReport:
+    """Makes a dict, complete and in the record's order, the attributes of a new report."""
+    object.__setattr__(report, "__dict__", fields)
+    return report
+
+
 def _written(value: Mapping[str, object]) -> str:
     import json
 
@@ -194,18 +205,29 @@ def probe(device: str | os.PathLike[str] = "/dev/kvm") -> HostReport:
     Raises:
         ValueError: the path has a null character.
     """
-    # Not at the top: records are read where there is no compiled module, too.
-    from kvmppc.kvm import Kvm
-
+    handle = _Kvm or _load()
     host = read_host()
     path = os.fspath(device)
     finding = _Finding(host)
     try:
-        with Kvm(path) as kvm:
+        with handle(path) as kvm:
             finding.ask(kvm)
     except KvmError as error:
         finding.refused(error)
     return finding.report(path)
+
+
+# The handle's class, once it is loaded: an import statement takes longer than a question.
+_Kvm: type[Kvm] | None = None
+
+
+def _load() -> type[Kvm]:
+    """Loads the compiled module, at the first probe(): records are read where there is none."""
+    global _Kvm
+    from kvmppc.kvm import Kvm
+
+    _Kvm = Kvm
+    return Kvm
 
 
 def describe() -> HostReport:
@@ -221,38 +243,66 @@ def describe() -> HostReport:
 class _Finding:
     """The part of a record that comes from asking, filled in as far as the host lets us."""
 
+    __slots__ = ("fields", "host")
+
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.fields: dict[str, object] = {**dict.fromkeys(FIELDS), "modes": ()}
+        self.fields: dict[str, object] = {}
 
     def report(self, device: str) -> HostReport:
-        """The report, with what is known of the host."""
+        """The report, with what is known of the host.
+
+        All of it but the time is made of what is compared here, so where that is the same as for
+        the report before, only the time is new.
+        """
+        global _last
+        known = (vars(self.host), device, self.fields)
+        before, fields = _last
+        if known != before:
+            fields = self._together(device)
+            _last = (known, fields)
+        fields = {**fields, "time": _time()}
+        return _adopt(HostReport.__new__(HostReport), fields)
+
+    def _together(self, device: str) -> dict[str, object]:
+        """All of a report's attributes but its time."""
         host = self.host
-        return HostReport(
-            {
-                **self.fields,
-                **{name: getattr(host, name) for name in _FACTS},
-                "version": __version__,
-                "hostname": host.hostname,
-                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                "device": device,
-            }
-        )
+        return {
+            **_EMPTY,
+            "hostname": host.hostname,
+            "simulated": host.simulated,
+            "machine": host.machine,
+            "kernel": host.kernel,
+            "platform": host.platform,
+            "cpu_physical": host.cpu_physical,
+            "cpu_effective": host.cpu_effective,
+            "pvr": host.pvr,
+            "cpu_version": host.cpu_version,
+            "mmu": host.mmu,
+            "page_size": host.page_size,
+            "device": device,
+            **self.fields,
+        }
 
     def ask(self, kvm: Kvm) -> None:
         """Asks KVM, one question after the other. Raises the KvmError that ends it."""
-        from kvmppc.kvm import API_VERSION, Cap, capability_of
+        fields = self.fields
+        fields["api_version"] = API_VERSION  # else there would be no handle
+        fields["revision"] = revision = kvm.get_revision()
+        # No revision means that the kernel gave 0 for the capability of each.
+        fields["capability"] = 0
+        if revision is not None:
+            from kvmppc.kvm import capability_of
 
-        self.fields["api_version"] = API_VERSION  # else there would be no handle
-        revision = kvm.get_revision()
-        self.fields["revision"] = revision
-        self.fields["capability"] = kvm.check_extension(capability_of(revision))
+            fields["capability"] = kvm.check_extension(capability_of(revision))
         if not self.host.is_power:
             self.unsupported(
                 f"This is {self.host.machine}: only KVM on IBM Power has processor modes to grant.",
                 remedies.NOT_POWER,
             )
             return
+        from kvmppc.kvm import Cap
+
         with kvm.create_vm() as vm:
             if revision is not None:
                 self.nested(kvm)
@@ -279,7 +329,7 @@ class _Finding:
 
     def answered(self, caps: CompatCaps) -> None:
         """The kernel answered."""
-        how = _SOURCES[self.fields["nested_api"]]
+        how = _SOURCES[self.fields.get("nested_api")]
         reason = f"The kernel answered: {how}."
         if not caps.modes:
             reason = "The kernel answered, and grants no mode that is known here."
@@ -367,8 +417,31 @@ class _Finding:
         )
 
 
-# The fields that the host's files tell.
-_FACTS = FIELDS[FIELDS.index("simulated") : FIELDS.index("nested_api")]
+# A report of which nothing is known yet.
+_EMPTY: dict[str, object] = {
+    **dict.fromkeys(FIELDS),
+    "version": __version__,
+    "modes": (),
+    "_later": "",
+}
+
+# What the last report was made of, and its attributes.
+_last: tuple[tuple[object, ...], dict[str, object]] = ((), {})
+
+# The second that was written last, as text: strftime takes longer than a question to the kernel.
+_second = (0, "1970-01-01T00:00:00Z")
+
+
+def _time() -> str:
+    """The time now, in UTC."""
+    global _second
+    now = int(time.time())
+    second, text = _second
+    if now != second:
+        text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+        _second = (now, text)
+    return text
+
 
 # Where the kernel has its answer from, by the API that the host nests by.
 _SOURCES: dict[object, str] = {

@@ -26,14 +26,21 @@ class Value(Frozen):
 
     __slots__ = ()
 
+    def _fields(self) -> dict[str, object]:
+        """The attributes by name, in an order that is the same for all values of a class."""
+        slots: tuple[str, ...] = type(self).__slots__
+        return {name: getattr(self, name) for name in slots}
+
     def __eq__(self, other: object) -> bool:
-        return _fields(self) == _fields(other) if type(other) is type(self) else NotImplemented
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._fields() == other._fields()
 
     def __hash__(self) -> int:
-        return hash(tuple(_fields(self).values()))
+        return hash(tuple(self._fields().values()))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restore, (type(self), _fields(self))
+        return _restore, (type(self), self._fields())
 
 
 def fill(value: _T, **fields: object) -> _T:
@@ -41,10 +48,6 @@ def fill(value: _T, **fields: object) -> _T:
     for name, field in fields.items():
         object.__setattr__(value, name, field)
     return value
-
-
-def _fields(value: object) -> dict[str, object]:
-    return {name: getattr(value, name) for name in type(value).__slots__}  # type: ignore[attr-defined]
 
 
 def _restore(kind: type[_T], fields: dict[str, object]) -> _T:

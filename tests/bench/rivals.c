@@ -178,7 +178,7 @@ static int probe_once(void)
 	result = ioctl(kvm, KVM_GET_API_VERSION, 0);
 	if (result >= 0)
 		result = ioctl(kvm, KVM_CHECK_EXTENSION, 250);
-	if (result >= 0)
+	if (result > 0)
 		result = ioctl(kvm, KVM_CHECK_EXTENSION, 250);
 #ifdef __powerpc__
 	if (result > 0)

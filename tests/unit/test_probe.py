@@ -7,6 +7,7 @@ import time
 import pytest
 
 import kvmppc
+from kvmppc.host import Source, use_source
 from kvmppc.testing import simulated_host, simulated_hosts
 
 # What is common to the hosts, and where each differs. Reasons and remedies are looked at below.
@@ -219,6 +220,115 @@ def test_the_time_is_now_in_utc():
         stamp = kvmppc.probe().time
     seconds = time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
     assert int(before) <= seconds <= time.time()
+
+
+def test_each_report_has_its_own_second(monkeypatch):
+    for second, written in [
+        (0, "00:00:00"),
+        (59, "00:00:59"),
+        (86_399, "23:59:59"),
+        (1, "00:00:01"),
+    ]:
+        monkeypatch.setattr(time, "time", lambda second=second: second + 0.9)
+        assert kvmppc.probe("/dev/null").time == f"1970-01-01T{written}Z"
+
+
+class ChangingSource(Source):
+    """What another source tells, until it is told otherwise."""
+
+    def __init__(self, source):
+        super().__init__(uname=source.uname(), simulated=source.simulated)
+        self._source = source
+        self.files = {}
+        self.name = source.uname()
+        self.chip = source.processor()
+
+    def uname(self):
+        return self.name
+
+    def processor(self):
+        return self.chip
+
+    def page_size(self):
+        return self._source.page_size()
+
+    def entries(self, path):
+        return self._source.entries(path)
+
+    def read(self, path, limit=4096):
+        return self.files.get(path, self._source.read(path, limit))
+
+
+@pytest.fixture
+def changing():
+    """The source of a Power11 under nested API v2, where a test may change the facts."""
+    with simulated_host("power11-v2"):
+        source = ChangingSource(use_source(Source()))
+        use_source(source)
+        yield source
+
+
+def migrate(source):
+    source.chip = ("power10", "power10", 0x00801200)
+
+
+def rename(source):
+    source.name = ("other", *source.name[1:])
+
+
+def update(source):
+    source.name = (source.name[0], "8.0.0", source.name[2])
+
+
+def forbid_nesting(source):
+    source.files["/sys/module/kvm_hv/parameters/nested"] = b"N\n"
+
+
+def move_to_powervm(source):
+    source.files["/proc/device-tree/compatible"] = b"IBM,9080-HEX\0"
+    source.files["/proc/device-tree/ibm,powervm-partition"] = b""
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        (migrate, {"cpu_physical": "power10", "cpu_effective": "power10", "pvr": 0x00801200}),
+        (rename, {"hostname": "other"}),
+        (update, {"kernel": "8.0.0"}),
+        (forbid_nesting, {"nested_api": None}),
+        (move_to_powervm, {"platform": "powervm"}),
+    ],
+)
+def test_what_changes_between_two_reports_is_in_the_second(changing, change, changed):
+    first = kvmppc.probe()
+    assert kvmppc.probe().same_answer(first)
+    change(changing)
+    second = kvmppc.probe()
+    assert {name: getattr(second, name) for name in changed} == changed
+    assert all(getattr(first, name) != value for name, value in changed.items())
+
+
+def test_a_device_that_answers_otherwise_is_told_anew(tmp_path):
+    device = tmp_path / "kvm"
+    found = [kvmppc.probe(device).errno]
+    for target in ("/dev/null", "/", "/dev/null"):
+        device.unlink(missing_ok=True)
+        device.symlink_to(target)
+        found.append(kvmppc.probe(device).errno)
+    assert found == ["ENOENT", "ENOTTY", "EISDIR", "ENOTTY"]
+
+
+def test_reports_share_nothing_that_can_be_changed():
+    first, second = kvmppc.probe("/dev/null"), kvmppc.probe("/dev/null")
+    vars(first)["status"] = "known"
+    assert (second.status, kvmppc.probe("/dev/null").status) == ("error", "error")
+
+
+def test_a_report_is_equal_to_what_is_read_of_its_record():
+    with simulated_host("power10"):
+        report = kvmppc.probe()
+    read = kvmppc.HostReport.from_json(report.to_json())
+    assert (read, hash(read)) == (report, hash(report))
 
 
 def test_a_device_that_is_not_there_is_unavailable_on_any_host(tmp_path):
