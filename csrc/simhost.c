@@ -152,7 +152,7 @@ static int read_object(int fd, struct simhost_object *object)
 
 	if (seals < 0 && errno == EBADF)
 		return -EBADF;
-	if (seals < 0 || (seals & ~F_SEAL_EXEC) != SEALS ||
+	if ((seals & ~F_SEAL_EXEC) != SEALS ||
 	    pread(fd, object, sizeof(*object), 0) != (ssize_t)sizeof(*object) ||
 	    memcmp(object->magic, magic, sizeof(magic)) != 0 || object->host >= SIMHOST_COUNT)
 		return -ENOTTY;
@@ -180,7 +180,7 @@ static int copy_by_pipe(void *to, const void *from, size_t size)
 	int error = -EFAULT;
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
-		return -errno;
+		return error;
 	if (write(ends[1], from, size) == (ssize_t)size && read(ends[0], to, size) == (ssize_t)size)
 		error = 0;
 	close(ends[0]);

@@ -386,6 +386,12 @@ static void check_refusals(void)
 	kvmppc_handle_close(&handle);
 	CHECK(kvmppc_simhost_ioctl(machine.kvm.fd, 0xae99, 0) == -EINVAL);
 	CHECK(kvmppc_simhost_ioctl(machine.kvm.fd, KVM_CREATE_VM, 2) == -EINVAL);
+	handle = empty();
+	CHECK(kvmppc_handle_open(&handle, "kvm-pr:/dev/kvm") == 0);
+	CHECK(kvmppc_simhost_ioctl(handle.fd, KVM_CREATE_VM, 1) == -EINVAL);
+	CHECK(close(kvmppc_simhost_ioctl(handle.fd, KVM_CREATE_VM, 2)) == 0);
+	CHECK(close(kvmppc_simhost_ioctl(machine.kvm.fd, KVM_CREATE_VM, 1)) == 0);
+	kvmppc_handle_close(&handle);
 	CHECK(kvmppc_simhost_ioctl(machine.kvm.fd, KVM_GET_API_VERSION, 1) == -EINVAL);
 	CHECK(kvmppc_simhost_ioctl(machine.vm.fd, 0xae99, 0) == -ENOTTY);
 	CHECK(kvmppc_check_extension(machine.vm.fd, 249) == 1);
@@ -428,17 +434,37 @@ static void check_rules(void)
 	CHECK(ASK(0) == -EFAULT && ASK_V4(0) == -EFAULT);
 	wire[1] = 32;
 	CHECK(ASK_V4(wire) == -EINVAL);
-	/* A size over the border, of which only the first half can be written. */
-	memset(memory + page - 4, 0, 44);
-	memcpy(memory + page - 4, &(uint64_t){40}, 8);
-	memory[page + 30] = 1;
-	CHECK(mprotect(memory + page, (size_t)page, PROT_READ) == 0);
-	CHECK(ASK(memory + page - 4) == -EFAULT);
-	memcpy(&size, memory + page - 4, sizeof(size));
-	CHECK(size == 40);
+	/* The last byte of a tail counts as any other. */
+	memset(wire, 0, 128);
+	wire[0] = 65;
+	memory[64] = 1;
+	CHECK(ASK(wire) == -E2BIG);
+	/* A size over the border, of which only the beginning can be written. */
+	for (long first = 1; first < 8; first++) {
+		unsigned char *over = memory + page - first;
+
+		CHECK(mprotect(memory + page, (size_t)page, PROT_READ | PROT_WRITE) == 0);
+		memset(over, 0, 48);
+		memcpy(over, &(uint64_t){48}, 8);
+		over[47] = 1;
+		CHECK(mprotect(memory + page, (size_t)page, PROT_READ) == 0);
+		CHECK(ASK(over) == -EFAULT);
+		memcpy(&size, over, sizeof(size));
+		CHECK(size == 48);
+	}
 	CHECK(mprotect(memory + page, (size_t)page, PROT_READ | PROT_WRITE) == 0);
-	memory[page + 30] = 0;
+	memset(memory + page - 64, 0, 192);
+	wire = (uint64_t *)(memory + page + 64);
+	wire[0] = wire[1] = 24;
 	CHECK(mprotect(memory + page, (size_t)page, PROT_READ) == 0);
+	/* All there but what is written, or a part of it. */
+	CHECK(ASK_V4(wire) == -EFAULT);
+	wire = (uint64_t *)(memory + page - 32);
+	wire[0] = 33;
+	CHECK(ASK(wire) == -EFAULT);
+	wire = (uint64_t *)(memory + page - 16);
+	wire[0] = 24;
+	CHECK(ASK(wire) == -EFAULT);
 	/* All there but a tail that cannot be written. */
 	wire = (uint64_t *)(memory + page - 32);
 	wire[0] = 48;
@@ -457,13 +483,21 @@ static void check_rules(void)
 /* A descriptor that has all seals but is not a simulation's. */
 static void check_strangers(void)
 {
-	int fd = memfd_create("stranger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* Its first word, the number of its host, and nothing else. */
+	static const struct {
+		char word[8];
+		unsigned char rest[24];
+	} strangers[] = {{"kvmppc2", {0}}, {"kvmppc1", {255, 255}}, {"kvmppc1", {255, 255, 255, 255}}};
 
-	CHECK(write(fd, "stranger, and as long as an object", 34) == 34);
-	CHECK(kvmppc_check_extension(fd, 250) == -ENOTTY);
-	CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0);
-	CHECK(kvmppc_check_extension(fd, 250) == -ENOTTY);
-	close(fd);
+	for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
+		int fd = memfd_create("stranger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+		CHECK(write(fd, &strangers[i], sizeof(strangers[i])) == (ssize_t)sizeof(strangers[i]));
+		CHECK(kvmppc_check_extension(fd, 250) == -ENOTTY);
+		CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0);
+		CHECK(kvmppc_check_extension(fd, 250) == -ENOTTY);
+		close(fd);
+	}
 }
 
 /* Sets a limit, at most to what it may be. */
