@@ -391,10 +391,8 @@ class Vm(_Handle):
     def _get_in_full(self) -> CompatCaps:
         """Asks for an answer that is more than a plain mask."""
         operation = "KVM_PPC_GET_COMPAT_CAPS"
-        if self._revision is None:
-            raise self._refusal(errno.ENOTTY, operation)
         answer = self._kernel.lib.kvmppc_handle_get_compat_caps(self._data)
-        if answer.error:
+        if answer.error or self._revision is None:
             raise self._refusal(-answer.error, operation)
         if not answer.valid:
             raise ProtocolError(

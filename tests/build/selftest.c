@@ -334,6 +334,7 @@ static void check_answers(void)
 	} expected[] = {
 		{"power10:/dev/kvm", KVMPPC_REVISION_LINUX_7_3, 0x60, {0, 1, 24, 0, P9_P10}},
 		{"future:/dev/kvm", KVMPPC_REVISION_LINUX_7_3, 0x71, {0, 1, 24, 0, 0x71ULL << 56}},
+		{"struct-32:/dev/kvm", KVMPPC_REVISION_LINUX_7_3, 0x70, {0, 1, 24, 0, 0x7ULL << 60}},
 		{"patch-v4:/dev/kvm", KVMPPC_REVISION_PATCH_V4, 0x60, {0, 1, 24, 0, P9_P10}},
 		{"patch-v4-strict:/dev/kvm", KVMPPC_REVISION_PATCH_V4, 0x60, {0, 1, 24, 0, P9_P10}},
 		{"patch-v4-short:/dev/kvm", KVMPPC_REVISION_PATCH_V4, -1, {0, 0, 16, 0, 0}},
@@ -346,6 +347,8 @@ static void check_answers(void)
 		struct kvmppc_answer answer = kvmppc_handle_get_compat_caps(&machine.vm);
 
 		CHECK(machine.vm.revision == expected[i].revision);
+		CHECK(kvmppc_check_extension(machine.vm.fd, kvmppc_revision_capability(machine.vm.revision)) ==
+		      (machine.vm.revision != KVMPPC_REVISION_NONE));
 		CHECK(kvmppc_fast_get_compat_caps(&machine.vm) == expected[i].plain);
 		CHECK(answer.error == expected[i].answer.error && answer.valid == expected[i].answer.valid);
 		CHECK(answer.size == expected[i].answer.size && answer.flags == 0);
@@ -472,6 +475,11 @@ static void check_rules(void)
 	CHECK(ASK(wire) == -EFAULT && wire[2] == 0);
 	CHECK(mprotect(memory + page, (size_t)page, PROT_NONE) == 0);
 	CHECK(ASK(wire) == -EFAULT);
+	/* What comes first counts: a byte that is not zero, or memory that is not there. */
+	wire = (uint64_t *)(memory + page - 64);
+	wire[0] = 100;
+	memory[page - 1] = 1;
+	CHECK(ASK(wire) == -E2BIG);
 	wire = (uint64_t *)(memory + page - 16);
 	wire[0] = 24;
 	CHECK(ASK(wire) == -EFAULT);

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 import kvmppc
 from kvmppc import GRANTABLE, CpuMode, HostReport, NoAnswerError, NotGrantedError
+from kvmppc.guest.advice import libvirt_elements, virt_install_options
+from kvmppc.guest.place import Place
 from kvmppc.processors import modes_of, unknown_bits_of
 from kvmppc.testing import simulated_host, simulated_hosts
 
@@ -117,6 +119,18 @@ def test_qemu_gets_exactly_a_machine_option(mode):
 def test_libvirt_gets_exactly_a_cpu_element(mode):
     expected = f"<cpu mode='host-model' check='none'><model>{mode!s}</model></cpu>"
     assert kvmppc.libvirt_cpu(mode) == expected
+
+
+def test_without_a_place_libvirt_has_a_host_model_and_no_limit_of_pages():
+    mode = GRANTABLE[0]
+    assert libvirt_elements(mode) == (kvmppc.libvirt_cpu(mode),)
+    assert virt_install_options(mode) == f"--cpu mode=host-model,model={mode},check=none"
+
+
+def test_on_large_pages_a_guest_needs_no_limit():
+    mode, place = GRANTABLE[0], Place(page_size=64 << 10)
+    assert libvirt_elements(mode, place) == (kvmppc.libvirt_cpu(mode),)
+    assert virt_install_options(mode, place) == virt_install_options(mode)
 
 
 def test_the_errors_can_be_pickled():

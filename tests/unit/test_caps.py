@@ -70,6 +70,8 @@ def test_a_value_cannot_be_changed():
         del caps.flags
     with pytest.raises(AttributeError):
         caps.other = 1  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError):
+        REVISIONS[0].other = 1  # type: ignore[attr-defined]
 
 
 def test_a_value_shows_mask_modes_and_revision():

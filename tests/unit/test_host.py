@@ -94,6 +94,21 @@ def test_the_end_of_cpuinfo_is_read_after_a_thousand_processors(tmp_path):
     assert host_in(tmp_path, {"proc/cpuinfo": text}).mmu == "hash"
 
 
+def test_the_first_processor_counts_where_others_differ(tmp_path):
+    first, other = (
+        cpuinfo(*words)["proc/cpuinfo"].partition("\n\n")[0] + "\n\n"
+        for words in (("POWER9", "2.2 (pvr 004e 1202)"), ("POWER10", "2.0 (pvr 0080 0200)"))
+    )
+    host = host_in(tmp_path, {"proc/cpuinfo": first + other * 100})
+    assert (host.cpu_physical, host.cpu_effective) == ("power9", "power9")
+
+
+@pytest.mark.parametrize(("user", "root"), [(0, True), (1, False), (1000, False)])
+def test_root_is_the_user_of_number_0(monkeypatch, user, root):
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert Source().is_root() is root
+
+
 # cpu, revision, platform and MMU of real machines' /proc/cpuinfo; PVR, processor and mode.
 MACHINES = [
     ("POWER7 (architected)", "2.1 (pvr 003f 0201)", "power7", "power7"),

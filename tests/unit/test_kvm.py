@@ -200,6 +200,21 @@ def test_a_forgotten_handle_is_closed_and_complained_about(kvm):
         os.fstat(fd)
 
 
+def test_a_forgotten_handle_of_descriptor_0_is_closed_too(kvm):
+    standard_input = os.dup(0)
+    os.close(0)
+    try:
+        vm = kvm.create_vm()
+        assert vm.fileno() == 0
+        with pytest.warns(ResourceWarning, match="unclosed <kvmppc.Vm fd=0>"):
+            del vm
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(0)
+    finally:
+        os.dup2(standard_input, 0)
+        os.close(standard_input)
+
+
 def test_a_handle_that_could_not_be_opened_leaves_nothing(kvmppc_host):
     kvmppc_host("no-device")
     with warnings.catch_warnings():

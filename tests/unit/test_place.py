@@ -124,6 +124,13 @@ def test_libvirt_says_whether_it_has_a_host_model(supported, expected, program):
     assert libvirt.ask_host_model() is expected
 
 
+def test_libvirt_is_asked_of_the_systems_hosts_under_kvm_and_changes_nothing(program, tmp_path):
+    program("virsh", f'echo "$@" > {tmp_path}/words')
+    libvirt.ask_host_model()
+    words = (tmp_path / "words").read_text().split()
+    assert words == ("--connect qemu:///system --readonly domcapabilities --virttype kvm".split())
+
+
 def test_a_hook_asks_libvirt_for_its_version_alone(program, tmp_path):
     program(
         "virsh",

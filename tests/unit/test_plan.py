@@ -27,9 +27,9 @@ CPUS = {
 BIG_PAGES = Place(page_size=64 << 10)
 
 
-def domain(cpu="", kind="kvm", name="guest", arch="ppc64le", features=""):
+def domain(cpu="", kind="kvm", name="guest", arch="ppc64le", features="", machine="pseries"):
     return Domain(
-        f"<domain type='{kind}'><name>{name}</name><os><type arch='{arch}' machine='pseries'>"
+        f"<domain type='{kind}'><name>{name}</name><os><type arch='{arch}' machine='{machine}'>"
         f"hvm</type></os>{features}{cpu}</domain>".encode()
     )
 
@@ -59,6 +59,7 @@ def names(plan, places):
 def test_the_verdicts_are_those_of_check(accept_hint):
     hosts = [host(one.name) for one in simulated_hosts()]
     guests = [guest(cpu) for cpu in CPUS] + [guest("none", "emulated", kind="qemu")]
+    guests += [guest("power9", machine, machine=machine) for machine in ("pseries-9.2", "powernv")]
     place = Place(qemu=(11, 1), libvirt=(12, 8))
     plan = plan_of(guests, hosts, place, accept_hint=accept_hint)
     seen = 0

@@ -171,6 +171,13 @@ def test_what_a_later_version_says_is_kept_by_name():
     assert "keys of kvmppc 9.0 unknown to this version: rack, modes, newest" in report_text(report)
 
 
+def test_a_name_of_a_later_version_has_up_to_forty_characters():
+    name = "x" * 40
+    assert HostReport.from_dict(later(cpu_physical=name)).cpu_physical == name
+    with pytest.raises(RecordError, match="cpu_physical is"):
+        HostReport.from_dict(later(cpu_physical=name + "x"))
+
+
 def test_a_name_in_the_spelling_of_another_program_is_not_a_known_processor():
     record = {**record_of("power10"), "cpu_physical": "power10_v2.0"}
     report = HostReport.from_dict(record)

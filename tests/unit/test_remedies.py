@@ -7,7 +7,7 @@ import pytest
 from kvmppc.doctor import diagnose
 from kvmppc.errors import refusal
 from kvmppc.host import Host, Source, use_source
-from kvmppc.remedies import explain
+from kvmppc.remedies import cannot_ask, explain
 from kvmppc.testing import simulated_host
 
 PARTITION = {"/proc/device-tree/compatible": b"IBM,9080-HEX\0", "/proc/device-tree/name": b"\0"}
@@ -108,3 +108,48 @@ def test_a_capability_of_0_is_not_blamed_on_a_kernel_that_has_the_ioctl():
         (step,) = (step for step in diagnose() if step.name == "capability")
     assert "requires kvm_hv, but kvm_pr is loaded" in step.found
     assert "modprobe -r kvm_pr" in step.remedy
+
+
+@pytest.mark.parametrize("number", [errno.ENODEV, errno.ENXIO, errno.EMFILE])
+def test_only_a_device_that_does_not_exist_is_blamed_on_a_container(number):
+    error = refusal(number, "open", "/dev/kvm")
+    assert explained(number, "open", {**PARTITION, **KVM_HV}) == (error.reason, error.remedy)
+
+
+@pytest.mark.parametrize("operation", ["open", "KVM_CREATE_VM"])
+def test_a_mode_without_nesting_keeps_a_device_from_opening_and_a_vm_from_being_created(operation):
+    for pvr, says in ((0x00800200, "compatibility mode"), (0x004D0200, "or later processor")):
+        auxv = ("power8", None, pvr)
+        reason, remedy = explained(errno.ENODEV, operation, PARTITION, auxv=auxv)
+        assert "runs in POWER8 mode" in reason
+        assert says in remedy
+    assert "POWER8" not in explained(errno.EIO, "KVM_CHECK_EXTENSION", PARTITION, auxv=auxv)[0]
+
+
+def test_the_owner_of_a_device_matters_only_where_its_mode_denies_it():
+    error = refusal(errno.EPERM, "open", "/dev/kvm")
+    assert explained(errno.EPERM, "open", PARTITION) == (error.reason, error.remedy or None)
+    elsewhere = explained(errno.EACCES, "open", PARTITION, "/nowhere/kvm")
+    assert "belongs" not in elsewhere[0]
+
+
+def test_a_mode_that_the_kernel_cannot_map_is_shown_by_its_number():
+    files = {**PARTITION, "/proc/device-tree/cpus/PowerPC,POWER10@0/cpu-version": b"\x0f\0\0\x99"}
+    operation = "KVM_PPC_GET_COMPAT_CAPS"
+    assert "cpu-version is 0x0f000099 (POWER10)" in explained(errno.EINVAL, operation, files)[0]
+    for number in (errno.EFAULT, errno.ENOTTY):
+        assert "0x0f000099" not in explained(number, operation, files)[0]
+    assert "modprobe -r kvm_pr" in explained(errno.ENOTTY, operation, files)[1]
+
+
+def test_an_error_that_nothing_is_known_of_has_no_remedy():
+    assert explained(4000, "KVM_CHECK_EXTENSION", PARTITION)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("kernel", "older"), [("7.2.9", True), ("7.3.0", False), ("7.10.1", False), ("8.0", False)]
+)
+def test_linux_7_3_is_the_first_that_has_the_ioctl(tmp_path, kernel, older):
+    reason, remedy = cannot_ask(Host(Source(str(tmp_path), ("node", kernel, "ppc64le"))))
+    assert (remedy is not None) == older
+    assert ("although this is Linux 7.3 or later" in reason) != older
