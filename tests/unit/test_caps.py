@@ -55,7 +55,7 @@ def test_a_value_survives_pickle_and_copy(mask, flags, size, revision):
     assert copy.deepcopy(caps) == caps
 
 
-@pytest.mark.parametrize("number", [-1, 1 << 64])
+@pytest.mark.parametrize("number", [-1, 1 << 64, 1 << 65])
 @pytest.mark.parametrize("field", ["flags", "size", "compat_capabilities"])
 def test_a_number_that_the_kernel_cannot_have_given_is_refused(field, number):
     with pytest.raises(ValueError, match="is not an unsigned 64-bit number"):

@@ -44,6 +44,26 @@ def verdict(data, report=COMPAT):
 # What is asked for.
 
 
+@pytest.mark.parametrize("empty", ["''", '""'])
+def test_an_empty_attribute_does_not_hide_those_after_it(empty):
+    cpu = f"<cpu id={empty} mode='custom'><model>POWER9</model></cpu>"
+    changed = Domain(Domain(xml(cpu)).with_mode(P10))
+    assert (changed.asks.cpu_mode, changed.asks.cpu_model) == ("host-model", "power10")
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"),
+    [
+        *(("", 1 << 10), ("unit='b'", 1), ("unit='bytes'", 1)),
+        *(("unit='k'", 1 << 10), ("unit='KiB'", 1 << 10), ("unit='m'", 1 << 20)),
+        *(("unit='MiB'", 1 << 20), ("unit='G'", 1 << 30), ("unit='gib'", 1 << 30)),
+    ],
+)
+def test_a_limit_of_pages_is_in_its_unit(unit, size):
+    limit = f"<features><hpt><maxpagesize {unit}>16</maxpagesize></hpt></features>"
+    assert Domain(xml(more=limit)).asks.page_limit == 16 * size
+
+
 @pytest.mark.parametrize(
     ("cpu", "mode", "model"),
     [

@@ -73,6 +73,12 @@ def test_the_upper_half_of_the_pvr_names_the_processor(processor):
     assert Processor.from_pvr(1 << 32 | processor.pvr << 16) is None
 
 
+def test_the_cpu_versions_are_those_of_the_kernel():
+    # PVR_ARCH_206 to PVR_ARCH_31_P12 in powerpc's <asm/reg.h>.
+    numbers = "0F000003 0F100003 0F000004 0F000005 0F000006 0F000007 0F000008"
+    assert [f"{mode.cpu_version:08X}" for mode in MODES] == numbers.split()
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_cpu_version_names_the_mode(mode):
     assert CpuMode.from_cpu_version(mode.cpu_version) is mode

@@ -35,7 +35,8 @@ class Files(Source):
         return self.files.get(path)
 
     def entries(self, path):
-        return [name for name in self.files if name.startswith(path + "/")]
+        inside = [name[len(path) + 1 :] for name in self.files if name.startswith(path + "/")]
+        return [name.partition("/")[0] for name in inside]
 
     def permissions(self, path):
         return (0o020000 | self.mode, "root", "kvm") if path == "/dev/kvm" else None

@@ -182,6 +182,7 @@ def test_what_a_domain_says_is_quoted_short_and_in_ascii():
         (["--cpu", "POWER8", "-machine", "max-cpu-compat=power10"], "no"),
         (["-cpu", "POWER11", "-machine", "max-cpu-compat=power10"], "yes"),
         (["-cpu", "e500"], "unknown"),
+        (["-machine", "pseries,accel=tcg,max-cpu-compat=power10"], "unknown"),
     ],
 )
 def test_words_for_qemu_are_read_as_qemu_reads_them(words, expected):
@@ -339,6 +340,14 @@ def test_what_else_keeps_a_guest_from_starting_is_a_no_of_its_own(cpu, says):
     assert (found.answer, len(found.also)) == ("no", 1)
     assert says in found.also[0]
     assert found.instead == ()
+
+
+@pytest.mark.parametrize("on", ["on", "yes", "true", "y"])
+def test_a_feature_is_on_in_each_of_qemus_spellings(on):
+    assert verdict(with_words("-machine", f"cap-htm={on}"), PLAIN).also != ()
+    assert verdict(with_words("-machine", f"cap-nested-hv={on}"), COMPAT).also != ()
+    for off in ("off", "no", "false", "n"):
+        assert verdict(with_words("-machine", f"cap-htm={off}"), PLAIN).also == ()
 
 
 def test_what_is_off_keeps_nothing_from_starting():
