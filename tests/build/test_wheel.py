@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[2]
 # Without -Wconversion: musl's ioctl() takes its request as an int, glibc's as an unsigned long.
 STRICT = "-std=c11 -Wall -Wextra -Wpedantic -Werror".split()
 
+MACHINES = ("x86_64", "ppc64le")
+
 
 def needs(program):
     """Skips where a program is not installed; in CI all are."""
@@ -41,6 +43,17 @@ def test_two_builds_in_two_folders_make_the_same_wheel_bit_for_bit(sources, tmp_
 def test_the_wheel_uses_the_stable_abi_alone(sources, tmp_path):
     made = wheel(shutil.copytree(sources, tmp_path / "sources"), tmp_path / "out")
     subprocess.run([sys.executable, "-m", "abi3audit", "--strict", str(made)], check=True)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="cibuildwheel needs Python 3.11")
+def test_cibuildwheel_builds_a_wheel_for_each_machine_and_c_library():
+    words = "-m cibuildwheel --platform linux --print-build-identifiers".split()
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kinds = [
+        f"cp39-{libc}_{machine}" for libc in ("manylinux", "musllinux") for machine in MACHINES
+    ]
+    assert done.stdout.split() == kinds
 
 
 @needs("python3-dbg")
