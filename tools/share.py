@@ -322,11 +322,13 @@ All commands also use:
         item(bold("141"), "the reader of the output has closed it (128 + SIGPIPE)").rstrip()
     }
 .SH ENVIRONMENT
-No variable changes an answer.
-These change the output:
+No variable changes the kernel's answer.
 .TP
 .BR NO_COLOR ", " TERM=dumb
 no color on a terminal
+.TP
+.B PATH
+where advise, check and doctor find QEMU and virsh to ask for their versions
 .SH FILES
 .TP
 .I /dev/kvm
