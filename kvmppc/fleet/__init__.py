@@ -1,1 +1,1 @@
-"""Many hosts: their records read, counted and shown."""
+"""Many hosts: reading, counting and showing their records."""

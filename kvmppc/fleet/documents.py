@@ -1,7 +1,7 @@
-"""JSON objects in text, however they are put together.
+"""JSON objects in text, in any layout.
 
-A line each, indented, joined without a newline, in arrays, after a name: all of these are objects
-with something between them. What is no object, or was cut off, hides none that comes after it.
+One per line, indented, joined without a newline, in arrays, after a name: all of these are objects
+with other text between them. Other text, or a truncated object, does not hide the next object.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 LIMIT = 64 << 20
-"""As many characters a line, or an object, may have. It is held in memory as a whole."""
+"""Characters that a line or an object may have at most. It is held in memory as a whole."""
 
 _ENDLESS = 4 * LIMIT
-"""As many characters of a line are passed over: what goes on is a device, say."""
+"""Characters of a line that are skipped at most. A longer line does not end: a device, say."""
 
 _DECODER = json.JSONDecoder()
-# What an object begins with; Python's own way to print one ("{'name': ...") is no JSON.
+# The beginning of an object. Python's notation of a dict ("{'name': ...") is not JSON.
 _BEGIN = re.compile(r'\{(?=\s*(?:["}]|$))')
-# A bracket or a separator, a string (the group is empty where it does not end), or another value.
+# A bracket or a separator, a string (without its end, the group is empty), or another value.
 _TOKEN = re.compile(r'[{}\[\],:]|"[^"\\\n]*(?:\\.[^"\\\n]*)*("?)|[^\s{}\[\],:"]+')
-# Begins a line that is not JSON, whatever was before: 'lpar1: {', 'lpar1 | SUCCESS => {'.
+# The beginning of a line that is never inside JSON: 'lpar1: {', 'lpar1 | SUCCESS => {'.
 _NAMED = re.compile(r'[^\s"{}\[\],:]+(?:: ?| \| [^{"]*)\{')
-# What a token can come after, by what it is in and what it is; "^" is the object's begin. Only so
-# much of JSON's grammar as shows early where an object was cut off and another follows.
+# The tokens that can precede a token, by what it is inside of and what it is; "^" is the beginning
+# of the object. Just enough of JSON's grammar to notice early that an object was truncated.
 _AFTER = {
     "{": "^",
     "{s": "{,:",
@@ -56,10 +56,10 @@ class Document:
 
     Attributes:
         line: the number of the line in which it begins, from 1.
-        before: the text before it in that line, or the whole line where there is no object.
-        text: the object as it is written; "" where there is none.
-        value: the object; None where there is none, or where ``error`` says what is wrong.
-        error: "" where all is right.
+        before: the text before it in that line, or the whole line if there is no object.
+        text: the source of the object; "" if there is none.
+        value: the object; None if there is none, or if there is an ``error``.
+        error: what is wrong with the object; "" for nothing.
     """
 
     __slots__ = ("before", "error", "line", "text", "value")
@@ -80,11 +80,15 @@ class Document:
 
 
 def documents(file: TextIO) -> Iterator[Document]:
-    """The objects of a text, and the lines between them that are not empty, in their order."""
+    """Yields the objects of a text, and the lines between them that are not empty, in order.
+
+    Raises:
+        OSError: the file cannot be read, or has a line that does not end.
+    """
     scanner = _Scanner()
     for number, line in _lines(file):
         if line[0] == "{" and not scanner.open:
-            # Most are an object by themselves.
+            # Most lines are one object.
             try:
                 value = _DECODER.decode(line)
             except (ValueError, RecursionError):
@@ -93,13 +97,13 @@ def documents(file: TextIO) -> Iterator[Document]:
                 yield Document(number, "", line, value)
                 continue
         yield from scanner.feed(number, line)
-    yield from scanner.broken("it is cut off")
+    yield from scanner.broken("truncated JSON object")
 
 
 def _lines(file: TextIO) -> Iterator[tuple[int, str]]:
-    """A file's lines and their numbers. Of one that is too long, no more than its begin.
+    """Yields the lines of a file with their numbers; of a line that is too long, the beginning.
 
-    Raises OSError for one that does not seem to end.
+    Raises OSError for a line that does not seem to end.
     """
     number = 0
     while line := file.readline(LIMIT):
@@ -110,11 +114,11 @@ def _lines(file: TextIO) -> Iterator[tuple[int, str]]:
             line = file.readline(LIMIT)
             read += len(line)
             if read > _ENDLESS:
-                raise OSError(errno.EFBIG, f"line {number} does not end in {_ENDLESS >> 20} MiB")
+                raise OSError(errno.EFBIG, f"line {number} is longer than {_ENDLESS >> 20} MiB")
 
 
 class _Scanner:
-    """Finds where objects begin and end, by their brackets and separators."""
+    """Finds where objects begin and end, by brackets and separators."""
 
     def __init__(self) -> None:
         self._stack: list[str] = []
@@ -122,18 +126,18 @@ class _Scanner:
         self._length = 0
         self._first = 0
         self._before = ""
-        # What the last token was: a bracket or separator, "s" for a string, "x" for another value.
+        # The last token: a bracket or separator, "s" for a string, "x" for another value.
         self._last = "^"
 
     @property
     def open(self) -> bool:
-        """Whether an object has begun and not ended."""
+        """Whether an object has begun and not yet ended."""
         return bool(self._stack)
 
     def feed(self, number: int, line: str) -> Iterator[Document]:
-        """Takes a line. Yields what ends with it."""
+        """Takes the next line, and yields what ends in it."""
         if self._stack and _NAMED.match(line):
-            yield from self.broken(f"it is cut off before line {number}")
+            yield from self.broken(f"truncated JSON object (before line {number})")
         position = 0
         while position < len(line):
             if not self._stack:
@@ -150,10 +154,8 @@ class _Scanner:
             self._length += end - position
             position = end
             if wrong is not None:
-                yield from self.broken(
-                    f"it is cut off, or not JSON (line {number}, column {end + 1})"
-                )
-                # In what was taken for a string, another object may have begun.
+                yield from self.broken(f"truncated, or not JSON (line {number}, column {end + 1})")
+                # Another object may have begun inside what looked like a string.
                 begin = _BEGIN.search(line, wrong)
                 if begin is None:
                     return
@@ -161,7 +163,7 @@ class _Scanner:
             elif not self._stack:
                 yield self._ended()
         if self._length >= LIMIT:
-            yield from self.broken(f"longer than {LIMIT >> 20} MiB")
+            yield from self.broken(f"JSON object longer than {LIMIT >> 20} MiB")
 
     def _begin(self, number: int, before: str) -> None:
         self._parts.clear()
@@ -171,10 +173,10 @@ class _Scanner:
         self._last = "^"
 
     def _scan(self, line: str, position: int) -> tuple[int, int | None]:
-        """Goes on until the object ends. Returns where that is, or the line's end.
+        """Scans to the end of the object. Returns that position, or the end of the line.
 
-        Where the text cannot be JSON, it returns where that shows, and from where on to look for
-        another object.
+        If the text cannot be JSON, it returns the position of the error, and the position from
+        which to look for another object.
         """
         stack, last, before = self._stack, self._last, position
         for match in _TOKEN.finditer(line, position):
@@ -202,12 +204,12 @@ class _Scanner:
             where = f"line {self._first + found.lineno - 1}, {found.msg}"
             error = f"not JSON ({where})"
         except (ValueError, RecursionError):
-            # A number of thousands of digits, or brackets in brackets without end.
-            error = "JSON beyond what Python reads"
+            # A number of thousands of digits, or endlessly nested brackets.
+            error = "JSON that Python cannot read (too long a number, or nested too deeply)"
         return Document(self._first, self._before, text, value, error)
 
     def broken(self, error: str) -> Iterator[Document]:
-        """Gives up on an object that has begun, if one has, and looks for others in its lines."""
+        """Gives up an object that has begun, if any, and looks for others in its lines."""
         if not self._stack:
             return
         self._stack.clear()

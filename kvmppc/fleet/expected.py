@@ -1,4 +1,4 @@
-"""The names of the hosts that a fleet should have, as people keep them."""
+"""The names of the hosts that a fleet should have, from the forms in which people keep them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import json
 from kvmppc.fleet.files import ForeignFileError, TextFile
 from kvmppc.fleet.forms import inventory_names
 
-# Characters: an inventory with the facts of a thousand hosts has half of it.
+# Characters; an inventory with the facts of a thousand hosts has half of this.
 _LIMIT = 64 << 20
-_FORMS = "expected a name a line, or what ansible-inventory --list prints"
+_FORMS = "expected one name per line, or the output of ansible-inventory --list"
 
 
 class ExpectedError(ValueError):
-    """These are no names of hosts; the message says where, and what was expected."""
+    """The file has no valid host names; the message says where, and what was expected."""
 
 
 def expected_names(path: str) -> list[str]:
-    """The names in a file, or in standard input ("-").
+    """Returns the names in a file, or in standard input ("-").
 
-    A name a line, with comments after #, a JSON array of names, or the inventory that
-    ``ansible-inventory --list`` prints.
+    The forms are one name per line with comments after #, a JSON array of names, and the output
+    of ``ansible-inventory --list``.
 
     Raises:
-        ExpectedError: the file cannot be read, or has no names in it.
+        ExpectedError: the file cannot be read, or contains no names or other things.
     """
     where = "<stdin>" if path == "-" else path
     file = None
@@ -42,7 +42,7 @@ def expected_names(path: str) -> list[str]:
     except ExpectedError as error:
         raise ExpectedError(f"{where}: {error}") from None
     if not names:
-        raise ExpectedError(f"{where}: there is no name in it; {_FORMS}")
+        raise ExpectedError(f"{where}: no host names found; {_FORMS}")
     return names
 
 
@@ -53,7 +53,7 @@ def _from_json(text: str) -> list[str]:
         raise ExpectedError(f"not JSON; {_FORMS}") from None
     names = inventory_names(value) if isinstance(value, dict) else value
     if not all(isinstance(name, str) for name in names):
-        raise ExpectedError(f"not all in the array are names; {_FORMS}")
+        raise ExpectedError(f"the array has values that are not names; {_FORMS}")
     return list(names)
 
 
@@ -62,7 +62,7 @@ def _from_lines(text: str) -> list[str]:
     for line in text.splitlines():
         name = line.partition("#")[0].strip()
         if len(name.split()) > 1:
-            raise ExpectedError(f"{name[:60]!a} is no name; {_FORMS}")
+            raise ExpectedError(f"{name[:60]!a} is not a host name; {_FORMS}")
         if name:
             names.append(name)
     return names

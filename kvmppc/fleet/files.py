@@ -1,4 +1,4 @@
-"""Files to read: which there are, what they are packed with, and the encoding of their text."""
+"""Files to read: finding them, decompressing them, and detecting their encoding."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ if TYPE_CHECKING:
 _HEAD = 512
 _BUFFER = 1 << 18
 
-# First bytes, name, and the modules that unpack it: the first that there is.
+# The first bytes, the name, and the modules that can decompress it: the first available one counts.
 _PACKED = (
     (b"\x1f\x8b", "gzip", ("gzip",)),
     (b"\xfd7zXZ\0", "xz", ("lzma",)),
     (b"BZh", "bzip2", ("bz2",)),
     (b"\x28\xb5\x2f\xfd", "zstd", ("compression.zstd", "backports.zstd")),
 )
-# Where in a file, which bytes, what that is, and what to do with it.
+# Offset and bytes that identify a file, what it is, and what to do with it.
 _FOREIGN = (
-    (257, b"ustar", "a tar file", "unpack it, and give the folder"),
-    (0, b"PK\x03\x04", "a zip file", "unpack it, and give the folder"),
-    (0, b"7z\xbc\xaf'\x1c", "a 7z file", "unpack it, and give the folder"),
-    (0, b"\x7fELF", "a program", "give what it prints"),
+    (257, b"ustar", "a tar file", "unpack it and give the directory"),
+    (0, b"PK\x03\x04", "a zip file", "unpack it and give the directory"),
+    (0, b"7z\xbc\xaf'\x1c", "a 7z file", "unpack it and give the directory"),
+    (0, b"\x7fELF", "a program", "give its output"),
     (0, b"SQLite format 3\0", "an SQLite database", "export the records as JSON"),
 )
 
 
 class ForeignFileError(Exception):
-    """A file is something else than records; the message says what, and what to do."""
+    """A file does not contain records; the message says what it is, and what to do."""
 
 
 def files_in(folder: str) -> Iterator[str | OSError]:
-    """All files in a folder and the folders in it, by their names.
+    """Yields the files in a directory and its subdirectories, sorted by name.
 
-    Names that begin with a dot, links to folders, and what is neither file nor folder are
-    passed over; a folder that cannot be read gives the error, with its path as filename.
+    Names that begin with a dot, links to directories, and special files are skipped. For a
+    directory that cannot be read the error is yielded, with its path as ``filename``.
     """
-    # A list of what is left, and no recursion: folders go deeper than Python's stack.
+    # No recursion: directories may be nested deeper than Python's stack.
     left = [folder]
     while left:
         path = left.pop()
         try:
             mode = os.stat(path).st_mode
         except OSError:
-            mode = stat.S_IFREG  # a link to nothing, say; opening it tells what is wrong
+            mode = stat.S_IFREG  # a dangling link, for example; opening it reports the error
         if not stat.S_ISDIR(mode):
-            # Opening a pipe would wait for a writer.
+            # Opening a pipe would block until there is a writer.
             if stat.S_ISREG(mode):
                 yield path
             continue
@@ -70,17 +70,18 @@ def files_in(folder: str) -> Iterator[str | OSError]:
 
 
 class TextFile:
-    """A file or standard input ("-") as text: unpacked, in whichever of Unicode's encodings.
+    """A file or standard input ("-") as text: decompressed, in any encoding of Unicode.
 
-    Bytes that are not UTF-8 become lone surrogates: a host is not lost for a letter in a
-    message.
+    Bytes that are not valid UTF-8 become lone surrogates, so that no host is lost for a letter in
+    a message.
 
     Attributes:
-        text: what is in it.
+        text: the text, to be read.
 
     Raises:
-        OSError: it cannot be opened; on reading also, where what it is packed in is damaged.
-        ForeignFileError: it is no text, or packed with what this Python cannot unpack.
+        OSError: the file cannot be opened. Reading raises it too, also for damaged compressed
+            data.
+        ForeignFileError: the file is not text, or this Python cannot decompress it.
     """
 
     def __init__(self, path: str) -> None:
@@ -94,19 +95,20 @@ class TextFile:
 
     @property
     def bytes_read(self) -> int:
-        """How many bytes of the file were read; 0 for a pipe."""
+        """The number of bytes of the file that were read; 0 for a pipe."""
         try:
             return self._file.tell()
         except OSError:
             return 0
 
     def close(self) -> None:
+        """Closes the file; not standard input."""
         if self._owned:
             self._file.close()
 
 
 def _text(file: IO[bytes]) -> io.TextIOWrapper:
-    """The text of a file, whose first bytes tell how to read it."""
+    """The text of a file, in the form that its first bytes indicate."""
     head = file.read(_HEAD)
     stream = _Stream(head, file)
     for magic, name, modules in _PACKED:
@@ -125,25 +127,27 @@ def _text(file: IO[bytes]) -> io.TextIOWrapper:
 
 
 def _encoding(head: bytes) -> str:
-    """The encoding of a file that begins so; UTF-8 where another does not make sense."""
+    """The encoding of a file with this beginning; UTF-8 where another makes no sense."""
     encoding = json.detect_encoding(head)
     makes_sense = encoding == "utf-8-sig" or '"' in head.decode(encoding, "ignore")
     return encoding if makes_sense else "utf-8"
 
 
 def _unpacking(file: IO[bytes], name: str, modules: tuple[str, ...]) -> IO[bytes]:
-    """What is in a packed file. Raises ForeignFileError where this Python cannot unpack it."""
+    """Decompresses a file. Raises ForeignFileError if this Python cannot."""
     for module in modules:
         try:
             unpacked: IO[bytes] = importlib.import_module(module).open(file)
         except ImportError:
             continue
         return unpacked
-    raise ForeignFileError(f"packed with {name}, which this Python cannot unpack; unpack it first")
+    raise ForeignFileError(
+        f"compressed with {name}, which this Python cannot decompress; decompress it first"
+    )
 
 
 class _Stream(io.RawIOBase):
-    """A file from its begin again, after its first bytes were read."""
+    """A file from its beginning, after its first bytes were already read."""
 
     def __init__(self, head: bytes, file: IO[bytes], packed: str = "") -> None:
         self._head = head
@@ -166,6 +170,6 @@ class _Stream(io.RawIOBase):
             return self._file.read(size)
         try:
             return self._file.read(size)
-        except Exception as error:  # zlib, lzma and zstd each have one of their own
-            message = f"what is packed in it with {self._packed} is damaged ({error})"
+        except Exception as error:  # zlib, lzma and zstd each have exceptions of their own
+            message = f"the {self._packed} data is damaged ({error})"
             raise OSError(errno.EIO, message) from None

@@ -1,4 +1,4 @@
-"""A fleet as a page to look at, and as Markdown for a ticket: hosts by answer, and modes."""
+"""A fleet as a web page, and as Markdown for a ticket: hosts by answer, and modes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from kvmppc.fleet.hosts import Fleet
     from kvmppc.processors import CpuMode
 
-# A group of more hosts than this is folded until somebody opens it.
+# A group of more hosts than this is collapsed at first.
 _OPEN = 60
 
 
 class _Row:
-    """Hosts that grant the same modes, or that cannot tell for the same reason."""
+    """Hosts that grant the same modes, or have no answer for the same reason."""
 
     def __init__(
         self, hosts: int, modes: tuple[CpuMode, ...] | None, reason: str, members: Iterable[str]
@@ -32,7 +32,7 @@ class _Row:
 
 
 def _rows(fleet: Fleet) -> Iterator[_Row]:
-    """The rows of the table, those that grant the least first, and those that cannot tell last."""
+    """The rows of the table: those that grant the least first, those without an answer last."""
     for group in fleet.groups():
         if group.modes is not None:
             known = (name for name, _ in fleet.members(group))
@@ -48,7 +48,7 @@ def _rows(fleet: Fleet) -> Iterator[_Row]:
 
 
 def fleet_html(fleet: Fleet) -> Iterator[str]:
-    """A fleet as one page of HTML, in parts; nobody is left out."""
+    """Yields a fleet as a page of HTML, in parts; it has all hosts."""
     return page(f"Processor modes of {_count(fleet.hosts)}", _body(fleet))
 
 
@@ -57,10 +57,10 @@ def _body(fleet: Fleet) -> Iterator[str]:
     yield facts(_facts(fleet))
     words = [(f"yes:{mode}", f"that grant {mode}") for mode in named]
     words += [(f"no:{mode}", f"that do not grant {mode}") for mode in named]
-    yield search("host", [*words, ("unknown", "that cannot tell")])
+    yield search("host", [*words, ("unknown", "without an answer")])
     yield (
-        "<table>\n<caption>Which modes the hosts grant to guests; hosts of the same answer "
-        'are together.</caption>\n<thead><tr><th scope="col">Hosts</th>'
+        "<table>\n<caption>The modes that hosts grant to guests. Hosts with the same answer are "
+        'in one group.</caption>\n<thead><tr><th scope="col">Hosts</th>'
     )
     yield "".join(f'<th scope="col" class="cell">{escaped(mode)}</th>' for mode in named)
     yield "</tr></thead>\n"
@@ -70,28 +70,29 @@ def _body(fleet: Fleet) -> Iterator[str]:
 
 
 def _facts(fleet: Fleet) -> Iterator[tuple[str, str]]:
-    """What the hosts have in common, and how many grant what; the table has their names."""
+    """The summary: the common modes, and how many hosts grant newer ones."""
     if fleet.modes:
         yield "Common", f"{', '.join(fleet.modes)} (newest)"
     else:
-        yield "Common", "none: no mode is granted by all" if fleet.known else "no host can tell"
+        none = "none: the hosts have no mode in common"
+        yield "Common", none if fleet.known else "unknown: no host gave an answer"
     for mode in fleet.newer if fleet.known else ():
         granting = fleet.granting(mode)
         yield mode, f"granted by {_count(granting)}, not granted by {fleet.known - granting:,}"
     if fleet.known < fleet.hosts:
         unknown = _count(fleet.hosts - fleet.known)
-        yield "Unknown", f"{unknown} cannot tell, and count neither as yes nor as no"
+        yield "Unknown", f"no answer from {unknown}, which count neither as yes nor as no"
     if fleet.expecting:
         yield "Expected", differences(fleet)
     if fleet.simulated:
-        yield "Simulated", f"{_count(fleet.simulated)}, which are no real ones"
+        yield "Simulated", f"{_count(fleet.simulated)}, not real ones"
 
 
 def _row(row: _Row, named: tuple[CpuMode, ...]) -> Iterator[str]:
-    """A group of hosts: what they grant, and their names."""
+    """A group of hosts as HTML, in parts: the modes that they grant, and their names."""
     if row.modes is None:
         words = ["unknown"]
-        cells = cell("maybe", "cannot tell", len(named))
+        cells = cell("maybe", "no answer", len(named))
     else:
         words = [f"{'yes' if mode in row.modes else 'no'}:{mode}" for mode in named]
         kinds = ["yes" if mode in row.modes else "no" for mode in named]
@@ -113,7 +114,7 @@ def _count(hosts: int) -> str:
 
 
 def fleet_markdown(fleet: Fleet) -> Iterator[str]:
-    """A fleet as Markdown, in parts: a row for each host, or for each answer of many hosts."""
+    """Yields a fleet as Markdown, in parts: a row per host, or per answer if there are many."""
     for name, text in common(fleet):
         yield f"- {name}: {markdown.code(text)}\n"
     named = fleet.named

@@ -1,4 +1,4 @@
-"""What a host's answer looks like in JSON: the record itself, and what Ansible puts around it."""
+"""The forms of a host's answer in JSON: the record itself, and what Ansible wraps around it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# As many different answers are remembered: some MB.
+# Different answers that are remembered at most; some MB.
 _ANSWERS = 4096
 _TOO_DEEP = "nested too deeply to be a record"
-# Keys that an object has which Ansible wrote, or a script in its manner; "ansible_..." too.
+# Keys of objects from Ansible, or from scripts that imitate it; "ansible_..." too.
 _ANSIBLE = {
     "inventory_hostname",
     "__payload__",
@@ -29,12 +29,12 @@ _ANSIBLE = {
 
 
 class Found:
-    """What an object says of one host.
+    """What an object contains of one host.
 
     Attributes:
-        name: the host's, None where the object does not tell.
-        answer: what it says.
-        wrong: why it is no record, where it was to be one; "" where all is right.
+        name: the name of the host; None if the object does not have it.
+        answer: the host's answer.
+        wrong: why the object is not a valid record, if it should be one; otherwise "".
     """
 
     __slots__ = ("answer", "name", "wrong")
@@ -46,17 +46,18 @@ class Found:
 
 
 class Forms:
-    """Reads objects. A record that differs from an earlier one in hostname and time alone costs
-    less: checking the fields takes more time than all the rest, and a fleet has few different ones.
+    """Reads objects. Faster for a record that differs from an earlier one only in name and time.
+
+    Checking the fields takes most of the time, and a fleet has few different answers.
     """
 
     def __init__(self) -> None:
         self._answers: dict[bytes, Answer] = {}
 
     def read(self, item: Mapping[str, object], name: str | None) -> Iterator[Found]:
-        """The hosts of an object, of which most have one.
+        """Yields the hosts of an object; most objects have one.
 
-        ``name`` is what the host is called where the object was found, None if nothing tells.
+        ``name`` is the name of the host by the surroundings of the object, or None.
         """
         if "schema" in item:
             yield self._record(item, _text(item.get("inventory_hostname")) or name)
@@ -77,9 +78,9 @@ class Forms:
         return Found(hostname if name is None else name, answer)
 
     def _answer(self, record: Mapping[str, object]) -> tuple[str, Answer]:
-        """Hostname and answer of a record. Raises RecordError where it is none."""
+        """Hostname and answer of a record. Raises RecordError if it is not a valid record."""
         try:
-            # Equal bytes are equal values; version 2 writes no references.
+            # Equal bytes mean equal values, because version 2 writes no references.
             rest = marshal.dumps({**record, "hostname": None, "time": None}, 2)
         except ValueError:
             raise RecordError(_TOO_DEEP) from None
@@ -96,14 +97,14 @@ class Forms:
         return str(load_key(record, "hostname")), answer
 
     def _inventory(self, item: Mapping[str, object]) -> Iterator[Found]:
-        """The hosts of what ansible-inventory --list prints, where facts are cached."""
+        """The hosts in the output of ansible-inventory --list, with their cached facts."""
         facts = _variables(item)
         for name in inventory_names(item):
             variables = facts.get(name)
             yield self._result(variables if isinstance(variables, dict) else {}, name)
 
     def _result(self, item: Mapping[str, object], name: str | None) -> Found:
-        """The host of what Ansible has of it: its facts, or how a task on it ended."""
+        """A host by what Ansible has of it: its facts, or the result of a task."""
         name = name or _text(item.get("hostname"))
         try:
             fact = _fact(item)
@@ -113,32 +114,32 @@ class Forms:
             return self._record(fact, name)
         message = _text(item.get("msg")) or _text(item.get("stderr")) or ""
         if isinstance(fact, str):
-            answer = Answer("failed", f"the fact failed: {fact.strip()}")
+            answer = Answer("failed", f"the Ansible fact failed: {fact.strip()}")
         elif item.get("unreachable"):
-            answer = Answer("unreachable", _sentence("Ansible could not reach it", message))
+            answer = Answer("unreachable", _sentence("Ansible could not reach the host", message))
         elif item.get("failed") or item.get("rc"):
-            answer = Answer("failed", _sentence("asking it failed", message))
+            answer = Answer("failed", _sentence("the query failed", message))
         else:
             answer = Answer(
                 "failed",
-                "Ansible has no fact ansible_local.kvmppc of it; "
-                "install /etc/ansible/facts.d/kvmppc.fact, and gather the facts again",
+                "Ansible has no fact ansible_local.kvmppc for the host; "
+                "install /etc/ansible/facts.d/kvmppc.fact and gather facts again",
             )
         return Found(name, answer)
 
 
 def unreadable(wrong: str) -> Answer:
-    """The answer of a host of which something was read that is no record."""
-    return Answer("unreadable", f"what was read is no record: {wrong}")
+    """The answer of a host with data that is not a valid record."""
+    return Answer("unreadable", f"no valid record: {wrong}")
 
 
 def is_ansible(item: Mapping[str, object]) -> bool:
-    """Whether an object is what Ansible has of a host, and no record by itself."""
+    """Whether an object comes from Ansible, and is not itself a record."""
     return any(key in _ANSIBLE or key.startswith("ansible_") for key in item)
 
 
 def inventory_names(item: Mapping[str, object]) -> list[str]:
-    """The hosts of what ansible-inventory --list prints, also those of which it knows nothing."""
+    """All hosts in the output of ansible-inventory --list, also those without variables."""
     names = dict.fromkeys(_variables(item))
     for group in item.values():
         hosts = group.get("hosts") if isinstance(group, dict) else None
@@ -154,11 +155,11 @@ def _variables(item: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _fact(item: Mapping[str, object]) -> object:
-    """The record in what Ansible has of a host, in whichever of its wrappings it is.
+    """The record in what Ansible has of a host, in any of its wrappings.
 
-    Facts are bare (hostvars, and the jsonfile cache up to ansible-core 2.18), text inside of
-    ``__payload__`` (that cache from 2.19 on), or under ``ansible_facts`` (what the setup module
-    returns, and --tree writes). A task that ran kvmppc has the record as text in ``stdout``.
+    Facts are bare (hostvars, and the jsonfile cache up to ansible-core 2.18), text in
+    ``__payload__`` (the same cache from 2.19 on), or under ``ansible_facts`` (the result of the
+    setup module, also with --tree). A task that ran kvmppc has the record as text in ``stdout``.
     """
     facts: object = _parsed(item.get("__payload__")) or item
     for name in ("ansible_facts", "ansible_local", "kvmppc"):
@@ -168,7 +169,7 @@ def _fact(item: Mapping[str, object]) -> object:
 
 
 def _parsed(text: object) -> object:
-    """The object that is in a text, None if none is."""
+    """The JSON object in a text; None if there is none."""
     if isinstance(text, str):
         with contextlib.suppress(ValueError, RecursionError):
             value = json.loads(text)
@@ -177,10 +178,10 @@ def _parsed(text: object) -> object:
 
 
 def _unwrapped(value: object) -> object:
-    """A value without what Ansible wraps around one that may come from a host.
+    """A value without Ansible's wrapping of untrusted values.
 
-    That is {"__ansible_unsafe": text} up to ansible-core 2.19, and {"__ansible_type": ...,
-    "value": ...} from then on.
+    It is {"__ansible_unsafe": text} before ansible-core 2.19, and {"__ansible_type": ...,
+    "value": ...} from 2.19 on.
     """
     if isinstance(value, dict):
         if len(value) == 1 and "__ansible_unsafe" in value:
@@ -191,7 +192,7 @@ def _unwrapped(value: object) -> object:
 
 
 def _plain(value: object) -> object:
-    """A value without such wrappings, its own and those of all that is in it."""
+    """A value without such wrappings, at any depth."""
     value = _unwrapped(value)
     if isinstance(value, list):
         return [_plain(item) for item in value]
@@ -201,7 +202,7 @@ def _plain(value: object) -> object:
 
 
 def _text(value: object) -> str | None:
-    """A name or a message, if it is one."""
+    """A value that is text; None for any other."""
     value = _unwrapped(value)
     return value if isinstance(value, str) else None
 

@@ -5,7 +5,7 @@
     ...         fleet.add(report.hostname, Answer.of(report))
     ...     print(fleet.newest, list(fleet.blockers(CpuMode("power11"))))
 
-A host that cannot tell is never counted as one that grants, nor as one that does not.
+A host without an answer counts neither as granting a mode nor as not granting it.
 """
 
 from __future__ import annotations
@@ -31,32 +31,31 @@ _TABLES = """
     CREATE TABLE expected (name BLOB PRIMARY KEY) WITHOUT ROWID;
     BEGIN;
 """
-# CROSS JOIN keeps SQLite from turning the order round: hosts come as they were added.
+# CROSS JOIN keeps SQLite from changing the order: hosts come in the order they were added.
 _EVERY = "FROM hosts CROSS JOIN answers ON answers.id = hosts.answer"
-# NULL, which is neither, where a host cannot tell.
+# For a host without an answer this is NULL, neither true nor false.
 _GRANTED = "instr(' ' || modes || ' ', ' ' || ? || ' ')"
-# As many hosts are written to the database at a time.
+# Hosts that are written to the database at a time.
 _BATCH = 4096
-# As many answers are found without asking the database; a fleet has a dozen.
+# Answers that are found without the database, at most; a fleet has about a dozen.
 _REMEMBERED = 4096
 
 
 class FleetError(Exception):
-    """The fleet's temporary database cannot be written or read; the message is for the user."""
+    """The temporary database of the fleet failed; the message is for the user."""
 
 
 class Answer(Value):
-    """What a host says, without its name. Immutable; hosts that say the same can share one.
+    """A host's answer, without its name. Immutable; hosts with equal answers can share one.
 
     Attributes:
-        status: the record's; of a host without a record "missing" (none was read),
-            "unreachable", "failed" (asking it did not work) or "unreadable" (what was read is
-            no record).
-        modes: what the host grants, oldest first; None where it cannot tell, which is every
-            status but "known".
-        reason: why, in a sentence.
-        report: the whole record, None where there is none. Hostname and time are those of one
-            of the hosts that gave this answer.
+        status: that of the record; without a record "missing" (there is none), "unreachable",
+            "failed" (the query failed) or "unreadable" (the data is not a valid record).
+        modes: the modes that the host grants, oldest first; None for any status other than
+            "known".
+        reason: the reason for the status, a sentence.
+        report: the whole record, or None. Its hostname and time are those of one of the hosts
+            with this answer.
     """
 
     __slots__ = ("modes", "reason", "report", "same", "status")
@@ -65,7 +64,7 @@ class Answer(Value):
     modes: tuple[CpuMode, ...] | None
     reason: str
     report: HostReport | None
-    # A text that is the same for equal answers: all of the record but hostname and time.
+    # Equal for equal answers: all of the record except hostname and time.
     same: str
 
     def __init__(self, status: str, reason: str, report: HostReport | None = None) -> None:
@@ -83,7 +82,7 @@ class Answer(Value):
 
     @classmethod
     def of(cls, report: HostReport) -> Answer:
-        """The answer of a host that has a record."""
+        """The answer in a record."""
         return cls(report.status, f"{report.status}: {report.reason}", report)
 
     def __eq__(self, other: object) -> bool:
@@ -94,7 +93,7 @@ class Answer(Value):
 
     @property
     def simulated(self) -> bool:
-        """Whether the host is a simulated one."""
+        """Whether the answer comes from a simulated host."""
         return self.report is not None and self.report.simulated is not None
 
 
@@ -112,12 +111,12 @@ class Host(Value):
 
 
 class Group(Value):
-    """Hosts of a fleet that grant the same modes, or that cannot tell and have the same status.
+    """Hosts of a fleet that grant the same modes, or have no answer and the same status.
 
     Attributes:
-        status: "known", or why they cannot tell (Answer.status).
-        modes: what they grant, oldest first; None where they cannot tell.
-        hosts: how many they are.
+        status: that of their answers.
+        modes: the modes that they grant, oldest first; None if they have no answer.
+        hosts: the number of these hosts.
     """
 
     __slots__ = ("hosts", "modes", "status")
@@ -131,29 +130,28 @@ class Group(Value):
 
 
 class Fleet:
-    """Counts hosts, one after the other. Every record is a host, also where names are the same.
+    """Counts hosts. Every record counts as a host, even if names are equal.
 
-    Memory stays flat: the hosts are in a temporary database of SQLite's, which has no name and
-    is gone with close() or the end of a ``with`` block. Iterating gives all hosts, in the order
-    in which they were added.
+    Memory use is constant: the hosts are in a temporary SQLite database, which close() or the
+    end of a ``with`` block removes. Iteration yields all hosts, in the order they were added.
 
-    Synchronization: a fleet is for the thread that made it.
+    Synchronization: use a fleet only in the thread that created it.
 
     Attributes:
-        hosts: how many there are.
-        known: how many of them could tell.
-        simulated: how many of them are simulated ones.
-        expecting: whether expect() has told who there should be.
+        hosts: the number of hosts.
+        known: the number of hosts with an answer.
+        simulated: the number of simulated hosts.
+        expecting: whether expect() was called.
 
     Raises:
-        FleetError: on leaving the ``with`` block, where there was no room for the database.
+        FleetError: at the end of the ``with`` block, if the database failed (a full disk).
     """
 
     def __init__(self) -> None:
         self.hosts: int = 0
         self.known: int = 0
         self.simulated: int = 0
-        # How many hosts there are by status and modes: a few hundred different ones at most.
+        # The number of hosts by status and modes: a few hundred different ones at most.
         self._counts: Counter[tuple[str, tuple[CpuMode, ...] | None]] = Counter()
         self._numbers: dict[str, int] = {}
         self._added: list[tuple[bytes, bytes, int]] = []
@@ -162,7 +160,7 @@ class Fleet:
         self._database.executescript(_TABLES)
 
     def add(self, name: str, answer: Answer, place: str = "") -> None:
-        """Counts one host; ``place`` is where its answer was read."""
+        """Adds a host; ``place`` is where its answer was read ("hosts.jsonl:7")."""
         self.hosts += 1
         self.known += answer.modes is not None
         self.simulated += answer.simulated
@@ -173,7 +171,7 @@ class Fleet:
             self._write()
 
     def _number(self, answer: Answer) -> int:
-        """The number of the answer's row, which is made where it is a new one."""
+        """The id of the answer's row; a new answer gets a new row."""
         record = None if answer.report is None else answer.report.to_json()
         modes = None if answer.modes is None else " ".join(answer.modes)
         row = (answer.same, answer.status, modes, _blob(answer.reason), record)
@@ -215,19 +213,19 @@ class Fleet:
         return Answer(status, _text(reason), report)
 
     def alike(self) -> Iterator[tuple[Answer, int, Iterator[str]]]:
-        """Each different answer, how many hosts gave it, and their names."""
+        """Yields each different answer, the number of hosts with it, and their names."""
         rows = self._select("SELECT answer, count(*) FROM hosts GROUP BY answer ORDER BY answer")
         for number, hosts in rows:
             names = self._names("SELECT name FROM hosts WHERE answer = ?", number)
             yield self._answer(number), hosts, names
 
     def groups(self) -> list[Group]:
-        """All hosts by what they answered, those that grant the least first, unknown last."""
+        """The groups of hosts: those that grant the least first, those without an answer last."""
         groups = [Group(status, modes, n) for (status, modes), n in self._counts.items()]
         return sorted(groups, key=lambda g: (g.modes is None, g.modes or (), g.status))
 
     def members(self, group: Group) -> Iterator[tuple[str, str]]:
-        """Name and reason of a group's hosts."""
+        """The names and reasons of the hosts in a group."""
         modes = None if group.modes is None else " ".join(group.modes)
         query = f"SELECT name, reason {_EVERY} WHERE status = ? AND modes IS ?"
         rows = self._select(query, group.status, modes)
@@ -235,69 +233,69 @@ class Fleet:
 
     @property
     def modes(self) -> tuple[CpuMode, ...]:
-        """The modes that all known hosts grant, oldest first; none where no host is known."""
+        """The modes that all hosts with an answer grant, oldest first; () if there is no answer."""
         return tuple(mode for mode in MODES if self.known and self.granting(mode) == self.known)
 
     @property
     def newest(self) -> CpuMode | None:
-        """The newest mode that all known hosts grant, or None."""
+        """The newest mode that all hosts with an answer grant, or None."""
         return self.modes[-1] if self.modes else None
 
     @property
     def named(self) -> tuple[CpuMode, ...]:
-        """The modes to speak of, oldest first: all that have a bit, and others that are granted."""
+        """The modes to show, oldest first: all that have a bit, and others that a host grants."""
         return tuple(mode for mode in MODES if mode.bit or self.granting(mode))
 
     @property
     def newer(self) -> tuple[CpuMode, ...]:
-        """Those of them that are newer than the newest common one; all where there is none."""
+        """The modes in ``named`` that are newer than ``newest``; all of them if that is None."""
         newest = self.newest
         return tuple(mode for mode in self.named if newest is None or mode > newest)
 
     def granting(self, mode: CpuMode) -> int:
-        """How many hosts grant a mode."""
+        """The number of hosts that grant a mode."""
         return sum(n for (_, modes), n in self._counts.items() if modes and mode in modes)
 
     def among(self, mode: CpuMode) -> Iterator[str]:
-        """The names of the hosts that grant a mode: a guest in that mode can move among them."""
+        """The names of the hosts that grant a mode. A guest in this mode can move between them."""
         return self._names(f"SELECT name {_EVERY} WHERE {_GRANTED}", mode)
 
     def blockers(self, mode: CpuMode) -> Iterator[str]:
-        """The names of the known hosts that do not grant a mode."""
+        """The names of the hosts with an answer that do not grant a mode."""
         return self._names(f"SELECT name {_EVERY} WHERE NOT {_GRANTED}", mode)
 
     def unknown(self) -> Iterator[tuple[str, str]]:
-        """Name and reason of the hosts that cannot tell."""
+        """The names of the hosts without an answer, and the reasons."""
         rows = self._select(f"SELECT name, reason {_EVERY} WHERE modes IS NULL")
         return ((_text(name), _text(reason)) for name, reason in rows)
 
     def expect(self, names: Iterable[str]) -> None:
-        """Compares the hosts with the names that there should be, after all were added.
+        """Compares the hosts with the names of those that should be there. Call it last.
 
-        A name without a host counts as a host that cannot tell, with the status "missing".
+        A name without a host is added as a host without an answer, with the status "missing".
         """
         self.expecting = True
         self._database.executemany(
             "INSERT OR IGNORE INTO expected VALUES (?)", ((_blob(name),) for name in names)
         )
-        missing = Answer("missing", "nothing was read of it, and it is expected")
+        missing = Answer("missing", "the host is expected, but there is no record of it")
         query = "SELECT name FROM expected WHERE name NOT IN (SELECT name FROM hosts)"
         for name in self._select(query).fetchall():
             self.add(_text(name[0]), missing)
 
     def missing(self) -> Iterator[str]:
-        """The names that expect() was given and of which nothing was read."""
+        """The names in expect() for which there is no host."""
         return self._names(f"SELECT name {_EVERY} WHERE status = 'missing'")
 
     def unexpected(self) -> Iterator[str]:
-        """The names of hosts that expect() was not given."""
+        """The names of the hosts that are not in expect()."""
         return self._names(
             "SELECT name FROM hosts WHERE name NOT IN (SELECT name FROM expected) "
             "GROUP BY name ORDER BY min(rowid)"
         )
 
     def repeated(self, limit: int) -> tuple[int, list[tuple[str, list[str]]]]:
-        """How many names more than one host has, and up to ``limit`` of them with their places."""
+        """The number of names that several hosts have; at most ``limit`` of them, with places."""
         [(count,)] = self._select(
             "SELECT count(*) FROM (SELECT 1 FROM hosts GROUP BY name HAVING count(*) > 1)"
         )
@@ -309,7 +307,7 @@ class Fleet:
         return count, [(_text(name), list(self._names(places, name, limit))) for (name,) in names]
 
     def close(self) -> None:
-        """Gives the database's room back; the counts stay."""
+        """Removes the database. The counts stay valid."""
         self._database.close()
 
     def __enter__(self) -> Fleet:
@@ -324,12 +322,13 @@ class Fleet:
         self.close()
         if isinstance(error, sqlite3.Error):
             raise FleetError(
-                f"the temporary database of hosts: {error}; set SQLITE_TMPDIR to a folder with room"
+                f"the temporary database failed: {error}; "
+                "set SQLITE_TMPDIR to a directory with free space"
             ) from None
 
 
 def _blob(text: str) -> bytes:
-    """A text as the database has it: JSON has characters in a name that UTF-8 has not."""
+    """A text for the database. JSON allows characters that UTF-8 does not: lone surrogates."""
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -1,8 +1,8 @@
-"""What stands before and between the objects of a file: names of hosts, errors, and other text.
+"""The text before and between the objects of a file: names of hosts, errors, and other text.
 
-Ansible prints "lpar1 | SUCCESS => {" or "lpar1 | FAILED | rc=2 >>" and lines of text, pdsh and
-clush begin each line with "lpar1: ", and dshbak and clush -b write "lpar1" between two rules above
-a host's lines.
+Ansible prints "lpar1 | SUCCESS => {", or "lpar1 | FAILED | rc=2 >>" and lines of text. pdsh and
+clush begin each line with "lpar1: ". dshbak and clush -b print "lpar1" between two rules above the
+lines of a host.
 """
 
 from __future__ import annotations
@@ -15,41 +15,41 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kvmppc.fleet.documents import Document
 
-EXPECTED = "expected a record of kvmppc probe --json"
+EXPECTED = "expected the output of kvmppc probe --json"
 
 _ANSIBLE = re.compile(r"(\S+) \| ([A-Z]+)!?(?: \| rc=(\d+))?(?: (=>|>>|\|)|:)?\s*(.*)", re.DOTALL)
-# Also what they say themselves: "pdsh@admin: lpar1: ssh exited with exit code 255".
+# Also their own messages: "pdsh@admin: lpar1: ssh exited with exit code 255".
 _PDSH = re.compile(r"(?:(?:pdsh@[^\s:|]+|clush): )?([^\s:|]+): ?(.*)", re.DOTALL)
-# dshbak's rule has 16 dashes, and that of clush 15.
+# A rule of dshbak has 16 dashes, and one of clush 15.
 _RULE = re.compile("-{15,16}")
-# "lpar[1-3] (3)" is clush's name for three hosts that said the same.
+# clush prints "lpar[1-3] (3)" for three hosts with the same output.
 _TITLE = re.compile(r"[^\s:|]+(?: \(\d+\))?")
-# As many hosts are held that said something else until it shows that a file is of pdsh's.
+# Hosts with other text that are remembered at most, until the file turns out to be from pdsh.
 _HELD = 4096
-# What text a line is of, where there are no objects.
+# The kind of text that a line is, if a file has no objects.
 _KINDS = (
-    (re.compile(r"[^\n]*\0"), "binary data; give what kvmppc probe --json prints"),
-    (re.compile(r"---|%YAML|- |[\w.-]+:(\s|$)"), "YAML, not JSON; convert it"),
-    (re.compile("<"), "XML or HTML, not JSON; give what kvmppc probe --json prints"),
-    (re.compile(""), "text (a log?), not JSON; give what kvmppc probe --json prints"),
+    (re.compile(r"[^\n]*\0"), "binary data; give the output of kvmppc probe --json"),
+    (re.compile(r"---|%YAML|- |[\w.-]+:(\s|$)"), "YAML, not JSON; convert it to JSON"),
+    (re.compile("<"), "XML or HTML, not JSON; give the output of kvmppc probe --json"),
+    (re.compile(""), "text (a log?), not JSON; give the output of kvmppc probe --json"),
 )
 _SHOWN = 60
 
 
 class Lines:
-    """The lines of one file that are no objects."""
+    """The lines of one file that are not objects."""
 
     def __init__(self) -> None:
-        # The host that Ansible named, whose object has yet to come.
+        # The host that Ansible named, whose object has not come yet.
         self._name = ""
         self._ended_with = ""
         self._said = ""
         self._ansible = False
-        # Of dshbak: the lines of a heading so far, and the host that the last heading names.
+        # From dshbak: the lines of a heading so far, and the host in the last heading.
         self._heading: list[tuple[int, str]] = []
         self._has_headings = False
         self._under = ""
-        # Of pdsh: the hosts that had an object, and what others said first.
+        # From pdsh: the hosts with an object, and the first line of the others.
         self._named: set[str] = set()
         self._spoken: dict[str, str] = {}
         self._spoken_lines = 0
@@ -58,20 +58,20 @@ class Lines:
 
     @property
     def waiting(self) -> bool:
-        """Whether an object with nothing before it matters here: a host may have been named."""
+        """Whether an object without text before it may belong to a host that was named earlier."""
         return bool(self._name or self._under or self._heading)
 
     def take(self, document: Document) -> tuple[str | None, list[tuple[str, Answer]]]:
-        """The name that stands before an object, if one does, and hosts that turn out to be lost.
+        """Returns the host name before an object, or None, and hosts that turn out to have none.
 
-        ``document`` is an object with what is before it, or a line without one.
+        ``document`` is an object with the text before it, or a line without one.
         """
         before, is_object = document.before, bool(document.text)
         if self._is_heading(document):
             return None, []
         if self._under:
             before = f"{self._under}: {before}"
-            # One record, for other hosts' errors may follow it.
+            # Only one record, because errors of other hosts may follow it.
             self._under = "" if is_object else self._under
         ansible = _ANSIBLE.match(before)
         if ansible:
@@ -103,7 +103,7 @@ class Lines:
         return None, []
 
     def _is_heading(self, document: Document) -> bool:
-        """Whether a line is of a heading: a rule, a name and a rule."""
+        """Whether a line belongs to a heading: a rule, a name and a rule."""
         form = _TITLE if len(self._heading) == 1 else _RULE
         if document.text or not form.fullmatch(document.before):
             self._no_heading()
@@ -113,26 +113,26 @@ class Lines:
             name = self._heading[1][1].partition(" ")[0]
             self._heading.clear()
             self._has_headings = True
-            # What pdsh itself says names its host in each line.
+            # Each line of pdsh's own messages names its host.
             self._under = "" if name.startswith("pdsh@") else name
             if self._under:
                 self._spoken.setdefault(name, "")
         return True
 
     def _no_heading(self) -> None:
-        """Counts the lines that looked like the begin of a heading, and are none."""
+        """Counts lines that looked like the beginning of a heading and were not one."""
         for number, line in self._heading:
             self._count(number, line)
         self._heading.clear()
 
     def _count(self, number: int, line: str) -> None:
-        """Counts a line that is no object."""
+        """Counts a line that is not an object."""
         self._other += 1
         if self._other == 1:
             self._first = (number, line)
 
     def _give_up(self) -> list[tuple[str, Answer]]:
-        """The host that was waited for, if one was."""
+        """The host whose object was awaited, if any."""
         if not self._name:
             return []
         name, self._name = self._name, ""
@@ -140,7 +140,7 @@ class Lines:
         return [(name, _lost("FAILED", said))]
 
     def ended(self) -> list[tuple[str, Answer]]:
-        """Where the file has ended: the hosts that turn out to be lost."""
+        """Call it at the end of the file. Returns the hosts that turn out to have no object."""
         lost = self._give_up()
         self._no_heading()
         if self._named or self._has_headings:
@@ -150,9 +150,9 @@ class Lines:
         return sorted(lost, key=lambda one: one[0])
 
     def wrong(self, alone: bool) -> str:
-        """What to say of lines that are of no host; "" if there are none.
+        """Returns the message about lines that belong to no host; "" if there are none.
 
-        ``alone`` is whether there is nothing else in the file.
+        ``alone`` is whether the file has nothing else.
         """
         if self._other == 0 or self._ansible:
             return ""
@@ -161,12 +161,12 @@ class Lines:
             kind = next(kind for form, kind in _KINDS if form.match(text))
             return f"this is {kind}"
         shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-        more = f", and {self._other - 1:,} more lines are none" if self._other > 1 else ""
-        return f"line {number} is no record ({shown}){more}; {EXPECTED}"
+        more = f"; neither are {self._other - 1:,} others" if self._other > 1 else ""
+        return f"line {number} is not a record ({shown}){more}; {EXPECTED}"
 
 
 def _lost(status: str, said: str) -> Answer:
     said = " ".join(said.split())
     if status == "UNREACHABLE":
-        return Answer("unreachable", f"Ansible could not reach it: {said}")
-    return Answer("failed", f"asking it failed: {said}")
+        return Answer("unreachable", f"Ansible could not reach the host: {said}")
+    return Answer("failed", f"the query failed: {said}")

@@ -1,4 +1,4 @@
-"""Markdown for tickets. Text from records goes into code spans: there nothing has a meaning."""
+"""Markdown for tickets. Text from records goes into code spans, where it is not interpreted."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 def code(text: str) -> str:
-    """A text as it is, in a paragraph or in a table: no markup, no link, nobody mentioned."""
-    # A bar would end a table's cell, in code too, and how it is escaped depends on the reader.
+    """A text as a code span, in a paragraph or a table: no markup, no link, no mention."""
+    # A bar would end the cell of a table, even in code. How to escape it differs by renderer.
     text = printable(text).replace("|", r"\x7c")
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
-    # The spaces are no part of the text, and keep a backtick at its end from the fence's own.
+    # Renderers drop the spaces. They separate a backtick of the text from those of the fence.
     return f"{fence} {text} {fence}" if "`" in text or not text.strip() else f"{fence}{text}{fence}"
 
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A table, line by line; its cells are Markdown."""
+    """Yields a table, line by line. The cells are Markdown."""
     yield _row(heading)
     yield _row(["---"] * len(heading))
     yield from map(_row, rows)

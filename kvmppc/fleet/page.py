@@ -1,8 +1,7 @@
-"""One page of HTML that needs nothing else: no network, no file beside it.
+"""A page of HTML that needs no network and no other file.
 
-Names and reasons come from other machines' records. All text is escaped, and the page's own
-policy (Content-Security-Policy) lets a browser run and load nothing but the script and the style
-that are in it, which it names by their hashes.
+Names and reasons come from the records of other machines. All text is escaped. The page's
+Content-Security-Policy allows nothing but its own script and style, by their hashes.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# Characters of a text that are shown: a file may have a name of megabytes.
+# Characters of a text that are shown at most. A file may have a name of megabytes.
 _SHOWN = 1000
 
 
 def escaped(text: str) -> str:
-    """A text from anywhere as HTML has it, in ASCII: the page is the same in every encoding."""
+    """Any text as HTML in ASCII, so that the page is the same in every encoding."""
     if len(text) > _SHOWN:
         text = text[: _SHOWN - 3] + "..."
     return html.escape(printable(text)).encode("ascii", "xmlcharrefreplace").decode()
 
 
 def page(title: str, body: Iterable[str]) -> Iterator[str]:
-    """A whole page, in parts. ``body`` is HTML, with all text escaped."""
+    """Yields a whole page, in parts. ``body`` is HTML, with all text escaped."""
     style, script = _asset("page.css"), _asset("page.js")
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
@@ -52,7 +51,7 @@ def page(title: str, body: Iterable[str]) -> Iterator[str]:
 
 
 def _asset(name: str) -> str:
-    """A file of this package."""
+    """The text of a file in this package."""
     data = pkgutil.get_data(__name__, name)
     if data is None:
         raise FileNotFoundError(name)
@@ -65,16 +64,16 @@ def _hash(text: str) -> str:
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
-    """What is to be known first: names and sentences, as text."""
+    """The summary at the top, as HTML: pairs of a name and a sentence, both plain text."""
     inside = "".join(f"<dt>{escaped(n)}</dt><dd>{escaped(text)}</dd>\n" for n, text in pairs)
     return f'<dl class="facts">\n{inside}</dl>\n'
 
 
 def search(what: str, words: Iterable[tuple[str, str]], column: str = "") -> str:
-    """The form that filters the table: by the names of its members, and by a group's words.
+    """The form that filters the table, as HTML: by name, and by the values in ``data-is``.
 
-    ``what`` is what each is called, "host"; ``words`` are those of data-is, and what they are
-    called; ``column`` is what each column is, where they can be filtered by name too.
+    ``what`` is the noun for a row ("host"); ``words`` are values of ``data-is`` and their labels;
+    ``column`` is the noun for a column, if columns can be filtered by name too.
     """
     options = "".join(f'<option value="{escaped(w)}">{escaped(n)}</option>' for w, n in words)
     fields = "".join(
@@ -90,12 +89,12 @@ def search(what: str, words: Iterable[tuple[str, str]], column: str = "") -> str
 
 
 def cell(kind: str, word: str, columns: int = 1) -> str:
-    """A cell of the table: "yes", "no" or "maybe", the word for it, and how wide it is."""
+    """A cell of the table, as HTML. ``kind`` is "yes", "no" or "maybe", ``word`` its text."""
     return f'<td class="cell {kind}" colspan="{columns}"><span>{word}</span></td>'
 
 
 def names(items: Iterable[str], attributes: str = "") -> Iterator[str]:
-    """A list of names, in parts."""
+    """Yields a list of names, in parts of HTML."""
     yield f'<ul class="names"{attributes}>'
     for name in items:
         yield f"<li>{escaped(name)}</li>\n"

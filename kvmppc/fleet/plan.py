@@ -1,11 +1,11 @@
-"""Guests by hosts: where each can start and move, and what would let all run everywhere.
+"""Guests by hosts: where each can start and move, and the changes that let all run everywhere.
 
-Many hosts give one answer, and many domains ask for the same: both are put together first, and a
-verdict (:mod:`kvmppc.guest.verdict`) is made once for each pair that differs.
+Many hosts give the same answer, and many domains ask for the same. Both are grouped first, and
+there is one verdict (:mod:`kvmppc.guest.verdict`) for each pair of groups.
 
-A guest moves between two hosts if it starts on both, and the one it moves to grants the mode that
-it runs in. Source: cpu_post_load() in QEMU's target/ppc/machine.c, which takes a guest over in
-the compatibility mode that it had.
+A guest can move between two hosts if it starts on both, and the target grants the mode that it
+runs in. Source: cpu_post_load() in QEMU's target/ppc/machine.c, which keeps the compatibility
+mode of a migrated guest.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from kvmppc.report import HostReport
 
     _T = TypeVar("_T")
-    # What to write, why that does not help, and whether it keeps the others from the mode.
+    # What to write; why that does not help; whether this rules the mode out for the other guests.
     _Fix = tuple[tuple[str, ...], str, bool]
 
 _NOTHING: _Fix = ((), "", False)
 
 
 class Guest(Value):
-    """One guest: its name, the file of its domain, and the domain."""
+    """A guest: its name, the file of its domain, and the domain. Immutable."""
 
     __slots__ = ("domain", "file", "name")
 
@@ -45,15 +45,15 @@ class Guest(Value):
 
 
 class Hosts(Value):
-    """Hosts that are the same to every guest.
+    """Hosts that are alike for every guest. Immutable.
 
     Attributes:
-        names: theirs, in the order in which they were read.
-        answer: what they say, None where there is no record; ``reason`` then tells why.
-        reason: why they cannot tell; "" where they can.
-        modes: what they grant, or with ``accept_hint`` what the hint says; None where they
-            cannot tell.
-        place: their QEMU and libvirt, and the size of their pages.
+        names: their names, in the order they were read.
+        answer: their answer; None if there is no record.
+        reason: why there is no answer; "" if there is one.
+        modes: the modes that they grant, with ``accept_hint`` also by a hint; None without an
+            answer.
+        place: their QEMU, libvirt and page size.
     """
 
     __slots__ = ("answer", "modes", "names", "place", "reason")
@@ -66,14 +66,14 @@ class Hosts(Value):
 
 
 class Guests(Value):
-    """Guests of which the same is to be told.
+    """Guests with the same verdicts and changes. Immutable.
 
     Attributes:
-        members: the guests, in the order in which they were read.
+        members: the guests, in the order they were read.
         verdicts: one for each of the plan's ``hosts``.
-        write: the elements for their domains, so that they run everywhere in the plan's mode;
-            empty where there is nothing to write, or no such mode.
-        hindrance: why they cannot run everywhere, whatever is written; "" where they can.
+        write: the elements for their domains, with which they run on all hosts in the plan's
+            mode; empty if no change is needed, or there is no such mode.
+        hindrance: why they cannot run on all hosts even with a change; "" if they can.
     """
 
     __slots__ = ("hindrance", "members", "verdicts", "write")
@@ -86,7 +86,7 @@ class Guests(Value):
     def moves(self, hosts: tuple[Hosts, ...]) -> list[tuple[CpuMode | None, list[int], list[int]]]:
         """For each mode that a guest starts in: where it does, and where it can move from there.
 
-        Both are places in ``hosts``. The mode is None for an emulated guest, which has none.
+        Both are lists of indices in ``hosts``. The mode is None for an emulated guest.
         """
         starts = [place for place, verdict in enumerate(self.verdicts) if verdict.answer == "yes"]
         modes = dict.fromkeys(self.verdicts[place].gets for place in starts)
@@ -101,14 +101,14 @@ class Guests(Value):
 
 
 class Plan(Value):
-    """The whole of it, immutable.
+    """A plan for all guests and hosts. Immutable.
 
     Attributes:
-        hosts, guests: in the order in which the first of each was read.
-        mode: the newest in which all guests could run on all hosts that can tell; None where
+        hosts, guests: the groups, in the order in which the first member of each was read.
+        mode: the newest mode in which all guests could run on all hosts with an answer; None if
             there is none.
-        reason: why there is none, a sentence; "" where there is one.
-        unknown: how many hosts cannot tell, and are left out of ``mode``.
+        reason: why there is no such mode, a sentence; "" if there is one.
+        unknown: the number of hosts without an answer, which ``mode`` does not consider.
     """
 
     __slots__ = ("guests", "hosts", "mode", "reason", "unknown")
@@ -127,14 +127,14 @@ def make_plan(
     places: Mapping[str, Place],
     accept_hint: bool = False,
 ) -> Plan:
-    """Makes the plan. ``places`` is of single hosts by name, ``place`` is of all others."""
+    """Returns the plan. ``places`` has single hosts' places by name, ``place`` is for others."""
     columns = _columns(hosts, place, places, accept_hint)
     rows: dict[Asks, list[Guest]] = {}
     for guest in guests:
         rows.setdefault(_essence(guest.domain.asks), []).append(guest)
     verdicts = {asks: _verdicts(asks, columns, accept_hint) for asks in rows}
     mode, fixes, reason = _common_mode(rows, verdicts, columns, accept_hint)
-    # What is told of them may be the same although they ask for different things.
+    # Guests that ask for different things may still get the same verdicts and changes.
     same: dict[tuple[tuple[Verdict, ...], tuple[str, ...], str], list[Guest]] = {}
     for asks, members in rows.items():
         write, hindrance, _ = fixes.get(asks, _NOTHING)
@@ -154,9 +154,9 @@ def _made(kind: type[_T], **fields: object) -> _T:
 def _columns(
     hosts: Iterable[Host], place: Place, places: Mapping[str, Place], accept_hint: bool
 ) -> tuple[Hosts, ...]:
-    """The hosts, those together that are the same to every guest."""
+    """The hosts, grouped if they are alike for every guest."""
     names: dict[tuple[HostAnswer | str, Place], list[str]] = {}
-    # Hosts of one answer share the object, and telling what matters of it takes its time.
+    # Equal answers are one object, and extracting what matters from it takes time.
     seen: dict[int, tuple[Answer, HostAnswer | str]] = {}
     for host in hosts:
         answer = host.answer
@@ -172,7 +172,7 @@ def _columns(
 
 
 def _said(report: HostReport) -> HostAnswer:
-    """What a report says to guests. How the kernel came to its answer makes no difference."""
+    """What matters of a report to guests. The source of the kernel's answer does not."""
     said = HostAnswer(report)
     return _but(said, reason="") if said.status == "known" else said
 
@@ -195,16 +195,16 @@ def _column(
 
 
 def _essence(asks: Asks) -> Asks:
-    """What a domain asks for, without what makes no difference to a verdict.
+    """What a domain asks for, without what verdicts do not depend on.
 
-    That is its emulator, the version of which is told for the host, and its machine's version.
+    That is the emulator, because each host has its own QEMU version, and the machine's version.
     """
     pseries = asks.machine is None or asks.machine.startswith("pseries")
     return _but(asks, emulator=None, machine="pseries" if pseries else asks.machine)
 
 
 def _but(value: _T, **others: object) -> _T:
-    """A value with some fields changed."""
+    """A copy of a value with some fields changed."""
     kind = type(value)
     fields = {name: getattr(value, name) for name in kind.__slots__}  # type: ignore[attr-defined]
     return _made(kind, **{**fields, **others})
@@ -227,7 +227,7 @@ def _common_mode(
     columns: tuple[Hosts, ...],
     accept_hint: bool,
 ) -> tuple[CpuMode | None, dict[Asks, _Fix], str]:
-    """The newest mode for all, what each has to be given for it, and why there is none."""
+    """The newest mode for all guests, the change for each, and why there is no such mode."""
     known = [place for place, column in enumerate(columns) if column.modes is not None]
     granted = [set(columns[place].modes or ()) for place in known]
     common = set.intersection(*granted) if granted else set()
@@ -244,13 +244,13 @@ def _common_mode(
             return mode, fixes, ""
         newest = newest or fixes
     if not known:
-        return None, none, "No host can tell."
+        return None, none, "No host gave an answer."
     if not modes:
-        return None, none, "There is no mode that all hosts grant."
+        return None, none, "No mode is granted by all hosts."
     left: dict[Asks, _Fix] = {
         asks: ((), hindrance, blocks) for asks, (_, hindrance, blocks) in newest.items()
     }
-    return None, left, "Some guest cannot run on all hosts, whatever is written."
+    return None, left, "At least one guest cannot run on all hosts, whatever its domain says."
 
 
 def _fix(
@@ -260,7 +260,7 @@ def _fix(
     columns: tuple[Hosts, ...],
     accept_hint: bool,
 ) -> _Fix:
-    """What to write into a domain so that it runs in a mode on all hosts, and why it cannot."""
+    """What to write into a domain so that it runs in a mode on all hosts, or why it cannot."""
     if all(verdict.answer == "yes" and verdict.gets in (mode, None) for verdict in verdicts):
         return _NOTHING
     answers = [column.answer for column in columns if column.answer is not None]
@@ -274,7 +274,7 @@ def _fix(
     for column in columns:
         verdict = _verdict(asks, column, accept_hint)
         if verdict.answer != "yes" or verdict.gets != mode:
-            # What cannot be told of a guest is no reason against a mode for the others.
+            # A guest without an answer does not rule a mode out for the others.
             why = f"On {column.names[0]}, in {mode} mode: {verdict.reason}"
             also = (f"Also: {text}" for text in verdict.also)
             return (), " ".join((why, *also)), verdict.answer != "unknown"

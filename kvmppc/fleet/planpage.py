@@ -1,4 +1,4 @@
-"""A plan as a page to look at: guests by hosts, and for each guest what to know and to write."""
+"""A plan as a web page: guests by hosts, and for each guest the reasons and what to write."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 _KINDS = {"yes": "yes", "no": "no"}
 _CHOICES = (
-    ("no", "that do not start somewhere"),
-    ("maybe", "that it cannot be told of somewhere"),
-    ("write", "with something to write"),
+    ("no", "that do not start on some host"),
+    ("maybe", "without a certain answer on some host"),
+    ("write", "that need a change"),
 )
 _NAME_WIDTH = 40
-# A few are shown with all that there is to say; of many, the table comes first.
+# Up to this many groups of guests are expanded at first.
 _FEW = 3
-# A list of more names than this is folded until somebody opens it.
+# A list of more names than this is collapsed at first.
 _OPEN = 60
 
 
 def plan_html(plan: Plan) -> Iterator[str]:
-    """A plan as one page of HTML, in parts; nobody is left out."""
+    """Yields a plan as a page of HTML, in parts; it has all guests and hosts."""
     guests = sum(len(group.members) for group in plan.guests)
     hosts = sum(len(group.names) for group in plan.hosts)
-    return page(f"{_count(guests, 'guest')} by {_count(hosts, 'host')}", _body(plan))
+    return page(f"{_count(guests, 'guest')} on {_count(hosts, 'host')}", _body(plan))
 
 
 def _body(plan: Plan) -> Iterator[str]:
@@ -37,8 +37,8 @@ def _body(plan: Plan) -> Iterator[str]:
     yield search("guest", _CHOICES, "host")
     yield (
         '<div class="wide" tabindex="0" role="region" aria-label="Guests by hosts">\n<table>\n'
-        "<caption>Whether the guests start on the hosts; those of which the same is true are "
-        'together.</caption>\n<thead><tr><th scope="col">Guests</th>'
+        "<caption>Which guests start on which hosts. Guests and hosts with the same answers are "
+        'in one group.</caption>\n<thead><tr><th scope="col">Guests</th>'
     )
     for place, hosts in enumerate(plan.hosts):
         yield _heading(place, hosts)
@@ -54,17 +54,17 @@ def _heading(place: int, hosts: Hosts) -> str:
     letter = plantext.letters(place)
     first = escaped(cut(hosts.names[0], _NAME_WIDTH))
     more = f" and {len(hosts.names) - 1:,} more" if hosts.names[1:] else ""
-    modes = "cannot tell" if hosts.modes is None else escaped(" ".join(hosts.modes) or "no mode")
+    modes = (
+        "no answer" if hosts.modes is None else escaped(" ".join(hosts.modes) or "no known mode")
+    )
     return f'<th scope="col"><b><a href="#{letter}">{letter}</a> {first}{more}</b>{modes}</th>'
 
 
 def _row(plan: Plan, guests: Guests) -> Iterator[str]:
-    """Guests that ask for the same: where they start, and all that is to be said of them."""
+    """Guests with the same answers, as HTML in parts: where they start, and the details."""
     kinds = [_KINDS.get(verdict.answer, "maybe") for verdict in guests.verdicts]
     words = {*kinds, "write"} if guests.write else {*kinds}
-    cells = "".join(
-        cell(kind, plantext.LONG[verdict.answer]) for kind, verdict in zip(kinds, guests.verdicts)
-    )
+    cells = "".join(cell(kind, verdict.answer) for kind, verdict in zip(kinds, guests.verdicts))
     many = len(guests.members)
     title = escaped(guests.members[0].name) if many == 1 else _count(many, "guest")
     yield (

@@ -1,6 +1,6 @@
-"""A plan in words: for people, for programs, and as Markdown for a ticket.
+"""A plan as text for people, as JSON, and as Markdown for a ticket.
 
-Hosts of one answer have a letter, by which guests are told where they start.
+Hosts with the same answer share a letter, which the tables and sentences use.
 """
 
 from __future__ import annotations
@@ -23,32 +23,29 @@ WORDS = {
     "likely no": "no?",
     "no": "no",
 }
-"""A verdict's answer, as short as a table of text wants it."""
-
-LONG = {**{answer: answer for answer in WORDS}, "unknown": "cannot tell"}
-"""The same in full."""
+"""A verdict's answer, short enough for a table of text."""
 
 
 def letters(place: int) -> str:
-    """What hosts are called in the tables: A to Z, AA, AB and so on."""
+    """The letters of hosts in the tables: A to Z, AA, AB and so on."""
     first, last = divmod(place, 26)
     return (letters(first - 1) if first else "") + chr(ord("A") + last)
 
 
 def listed(places: Iterable[int]) -> str:
-    """Several of them in a sentence."""
+    """The letters of several hosts, for a sentence."""
     return ", ".join(map(letters, places))
 
 
 def granted(hosts: Hosts) -> str:
-    """What hosts grant, or why they cannot tell."""
+    """The modes that hosts grant, or the reason for no answer."""
     if hosts.modes is None:
-        return f"cannot tell: {hosts.reason}"
-    return " ".join(hosts.modes) or "no mode that is known here"
+        return f"no answer: {hosts.reason}"
+    return " ".join(hosts.modes) or "no known mode"
 
 
 def facts(plan: Plan) -> Iterator[tuple[str, str]]:
-    """What the plan comes to."""
+    """Yields the summary of a plan: names and sentences."""
     if plan.mode is None:
         yield "Common mode", f"none. {plan.reason}"
     else:
@@ -57,19 +54,19 @@ def facts(plan: Plan) -> Iterator[tuple[str, str]]:
         need = f" once {many} {'is' if change == 1 else 'are'} changed" if change else ""
         yield "Common mode", f"{plan.mode}: all guests can run in it on all hosts{need}"
     if plan.unknown:
-        hosts = "1 host cannot" if plan.unknown == 1 else f"{plan.unknown:,} hosts cannot"
-        yield "Unknown", f"{hosts} tell, and {'is' if plan.unknown == 1 else 'are'} left out"
+        hosts = "1 host, which is" if plan.unknown == 1 else f"{plan.unknown:,} hosts, which are"
+        yield "Unknown", f"no answer from {hosts} left out"
     unsure = sum(len(guests.members) for guests in plan.guests if guests.hindrance)
     if unsure and plan.mode is not None:
-        guests = "1 guest" if unsure == 1 else f"{unsure:,} guests"
-        yield "Unsure", f"of {guests} it cannot be told; left out too"
+        guests = "1 guest, which is" if unsure == 1 else f"{unsure:,} guests, which are"
+        yield "Unsure", f"no answer for {guests} left out too"
 
 
 def sentences(plan: Plan, guests: Guests) -> Iterator[str]:
-    """What there is to be said of guests: why they do not start, where they move, what to write."""
+    """Yields sentences on guests: why they do not start, and where they can move."""
     for where, verdict in _different(guests):
         also = (f"Also: {text}" for text in verdict.also)
-        words = (f"{LONG[verdict.answer].capitalize()}.", verdict.reason, *also)
+        words = (f"{verdict.answer.capitalize()}.", verdict.reason, *also)
         yield f"{listed(where)}: {' '.join(words)}"
     for mode, starts, moves in guests.moves(plan.hosts):
         among = f"can move to {listed(moves)}"
@@ -78,13 +75,13 @@ def sentences(plan: Plan, guests: Guests) -> Iterator[str]:
         else:
             yield f"Started on {listed(starts)}, runs in {mode} mode and {among}."
     if guests.hindrance:
-        yield f"Cannot be made to run everywhere. {guests.hindrance}"
+        yield f"Cannot run on all hosts, whatever the domain says. {guests.hindrance}"
     elif plan.mode is not None and not guests.write:
-        yield f"Nothing is to be written for {plan.mode}."
+        yield f"Needs no change for {plan.mode}."
 
 
 def _different(guests: Guests) -> Iterator[tuple[list[int], Verdict]]:
-    """The verdicts that are no plain yes, and on which hosts; those of the same words once."""
+    """The verdicts other than "yes", each once, with the hosts that they are for."""
     found: dict[tuple[str, str, tuple[str, ...]], tuple[list[int], Verdict]] = {}
     for place, verdict in enumerate(guests.verdicts):
         if verdict.answer != "yes":
@@ -94,7 +91,7 @@ def _different(guests: Guests) -> Iterator[tuple[list[int], Verdict]]:
 
 
 def names(guests: Guests) -> str:
-    """The guests' names, the first few of many."""
+    """The names of the guests, or the first few of many."""
     return some((guest.name for guest in guests.members), len(guests.members))
 
 
@@ -120,7 +117,7 @@ def plan_text(plan: Plan) -> str:
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
-    """The rows of a table, the last column as long as it is."""
+    """The rows of a table, aligned; the last column is not padded."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         cells = (f"{printable(cell):<{width}}" for cell, width in zip(row, widths))
@@ -128,7 +125,7 @@ def _aligned(rows: list[tuple[str, ...]]) -> Iterator[str]:
 
 
 def plan_markdown(plan: Plan) -> Iterator[str]:
-    """A plan as Markdown, in parts."""
+    """Yields a plan as Markdown, in parts."""
     for name, text in facts(plan):
         yield f"- {name}: {text}\n"
     places = [letters(place) for place in range(len(plan.hosts))]
@@ -163,8 +160,8 @@ def _grant(hosts: Hosts) -> str:
 def plan_json(plan: Plan) -> str:
     """A plan as one line of JSON: schema 1.
 
-    ``hosts`` and ``guests`` are those of the same answer and of the same words, with all their
-    names; places in ``hosts``, from 0, stand for hosts everywhere else.
+    ``hosts`` and ``guests`` are groups with the same answers, with all their names. Everywhere
+    else a host is its index in ``hosts``, from 0.
     """
     import json
 

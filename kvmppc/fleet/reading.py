@@ -1,7 +1,7 @@
-"""Hosts from files: records, and what Ansible, pdsh and scripts leave where there is none.
+"""Reads hosts from files: records, and what Ansible, pdsh and scripts write without a record.
 
-Nobody is lost: what was read and is no record counts as a host that cannot tell, under the best
-name there is, and is told with file and line.
+No host is lost: data that is not a valid record counts as a host without an answer, under the
+best available name, and is reported with file and line.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
     from kvmppc.fleet.documents import Document
     from kvmppc.fleet.hosts import Answer
 
-    # Name, answer, and where that was read.
+    # Name, answer, and where the answer was read.
     NamedAnswer = tuple[str, Answer, str]
 
-# In an object that is cut off.
+# For a truncated object.
 _HOSTNAME = re.compile(r'"(?:inventory_)?hostname"\s*:\s*"([^"\\]{1,255})"')
-# What a folder of records can have in the names of its files, beside the host's.
+# What follows the host name in the file names of a directory of records.
 _SUFFIX = re.compile(r"(\.json)?(\.gz|\.xz|\.bz2|\.zst)?$")
-# ansible-core 2.19 and later put the version of the form before the name of a cached host.
+# ansible-core 2.19 and later put a schema version before the file name of a cached host.
 _SCHEMA = re.compile(r"^s\d+_")
 
 
 class RecordReader:
-    """Reads hosts, and complains of what is no record.
+    """Reads hosts, and reports data that is not a valid record.
 
     Args:
-        complain: is called with a line for people: "hosts.jsonl:7: newest is missing".
+        complain: called with each complaint: "hosts.jsonl:7: newest is missing".
 
     Attributes:
-        complaints: how many there were.
+        complaints: the number of complaints.
     """
 
     def __init__(self, complain: Callable[[str], None]) -> None:
@@ -53,15 +53,14 @@ class RecordReader:
 
     @property
     def bytes_read(self) -> int:
-        """How many bytes of files were read so far; what came through a pipe is not counted."""
+        """The number of bytes of files that were read so far; pipes are not counted."""
         return self._finished + (0 if self._file is None else self._file.bytes_read)
 
     def read(self, path: str) -> Iterator[NamedAnswer]:
-        """Reads a file, a folder with all that is in it, or standard input ("-").
+        """Reads a file, a directory with its subdirectories, or standard input ("-").
 
-        Yields name, answer and place. A folder's files come in the order of their names, folders
-        inside it too. Names that begin with a dot, links to folders, and what is neither file
-        nor folder are passed over.
+        Yields name, answer and place. The files of a directory come sorted by name. Names that
+        begin with a dot, links to directories, and special files are skipped.
         """
         if path == "-" or not os.path.isdir(path):
             yield from self._read_path(path)
@@ -74,14 +73,14 @@ class RecordReader:
             else:
                 self._bad(os.fsdecode(file.filename), f"cannot be read: {file.strerror}")
         if empty:
-            self._bad(path, "there is no file in this folder; expected files with records")
+            self._bad(path, "no files in this directory; expected files with records")
 
     def _bad(self, where: str, message: str) -> None:
         self.complaints += 1
         self._complain(f"{where}: {message}")
 
     def _read_path(self, path: str) -> Iterator[NamedAnswer]:
-        """One file. If nothing in it is of any host, it counts as one under the file's name."""
+        """Reads one file. If it has no host at all, it counts as one under the name of the file."""
         place = "<stdin>" if path == "-" else path
         empty = True
         wrong = ""
@@ -105,7 +104,7 @@ class RecordReader:
                 self._file.close()
                 self._file = None
         if wrong or empty:
-            wrong = wrong or f"nothing is in it; {EXPECTED}"
+            wrong = wrong or f"no records in it; {EXPECTED}"
             self._bad(place, wrong)
         if empty and path != "-":
             yield _name_of(path), unreadable(wrong), place
@@ -115,7 +114,7 @@ class RecordReader:
     ) -> Iterator[NamedAnswer]:
         place = "<stdin>" if path == "-" else path
         first = list(itertools.islice(found, 2))
-        # A file of one object is often called after the host.
+        # A file with one object is often named after the host.
         called = _name_of(path) if len(first) == 1 and path != "-" else None
         for document in itertools.chain(first, found):
             where = f"{place}:{document.line}"
@@ -133,7 +132,7 @@ class RecordReader:
             yield other, answer, place
 
     def _hosts(self, document: Document, name: str | None, called: str | None) -> Iterator[Found]:
-        """The hosts of an object; ``name`` stands before it, ``called`` is the file's name."""
+        """The hosts of an object; ``name`` is before it, ``called`` is the name of the file."""
         value = document.value
         if value is None:
             hostname = _HOSTNAME.search(document.text)
@@ -148,5 +147,5 @@ class RecordReader:
 
 
 def _name_of(path: str) -> str:
-    """The host that a file is of, by its name."""
+    """The name of the host of a file, by the name of the file."""
     return _SUFFIX.sub("", os.path.basename(path)) or path

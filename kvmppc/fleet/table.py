@@ -1,4 +1,4 @@
-"""How a fleet is written for people and for programs, without ever being in memory as a whole."""
+"""A fleet as text and as JSON, without holding all of it in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kvmppc.fleet.hosts import Fleet, Host
     from kvmppc.processors import CpuMode
 
-# A fleet of more hosts than this has a line for each answer, not for each host.
+# A fleet with more hosts than this gets a line per answer instead of a line per host.
 ROWS = 40
 _NAMED = 5
 _NAME_WIDTH = 64
@@ -23,7 +23,7 @@ _NOTE_WIDTH = 240
 
 
 def fleet_text(fleet: Fleet, color: bool = False) -> str:
-    """A fleet as a table, hosts by modes, and what is common; each line ends in a newline."""
+    """A fleet as a table of hosts and modes, and a summary; each line ends in a newline."""
     rows = _host_rows(fleet) if fleet.hosts <= ROWS else _group_rows(fleet)
     width = max((len(first) for first, *_ in rows), default=0)
     table = "".join(
@@ -33,13 +33,13 @@ def fleet_text(fleet: Fleet, color: bool = False) -> str:
 
 
 def _cells(modes: tuple[CpuMode, ...] | None, named: tuple[CpuMode, ...]) -> str:
-    """A row's middle: for each mode yes, no, or that nobody knows."""
+    """The cells of a row: for each mode "yes", "-" for no, or "?" without an answer."""
     words = ("?" if modes is None else "yes" if mode in modes else "-" for mode in named)
     return "  ".join(f"{word:<{len(mode)}}" for word, mode in zip(words, named))
 
 
 def _host_rows(fleet: Fleet) -> list[tuple[str, str, str]]:
-    """A row for each host, by name."""
+    """A row per host, sorted by name."""
     named = fleet.named
     rows = [
         (
@@ -53,7 +53,7 @@ def _host_rows(fleet: Fleet) -> list[tuple[str, str, str]]:
 
 
 def _group_rows(fleet: Fleet) -> list[tuple[str, str, str]]:
-    """A row for each answer: how many hosts gave it, and some of them by name."""
+    """A row per answer: the number of hosts with it, and some of their names."""
     named = fleet.named
     rows = [("hosts", "  ".join(named), "")]
     for group in fleet.groups():
@@ -64,65 +64,65 @@ def _group_rows(fleet: Fleet) -> list[tuple[str, str, str]]:
 
 
 def common(fleet: Fleet, color: bool = False) -> Iterator[tuple[str, str]]:
-    """What the hosts have in common, what holds newer modes back, and who cannot tell."""
+    """The summary: the common modes, who does not grant newer ones, and who has no answer."""
     bold, plain = ("\x1b[1m", "\x1b[0m") if color else ("", "")
     names = [str(mode) for mode in fleet.modes]
     if names:
         names[-1] = f"{bold}{names[-1]}{plain} (newest)"
         yield "common", "  ".join(names)
     elif fleet.known:
-        yield "common", "none: no mode is granted by all"
+        yield "common", "none: the hosts have no mode in common"
     else:
-        yield "common", "no answer: no host can tell"
+        yield "common", "unknown: no host gave an answer"
     for mode in fleet.newer if fleet.known else ():
         granting = fleet.granting(mode)
         if granting:
             blockers = some(fleet.blockers(mode), fleet.known - granting)
-            yield str(mode), f"held back by {blockers}"
+            yield str(mode), f"not granted by {blockers}"
         else:
             yield str(mode), "granted by no host"
     unknown = fleet.hosts - fleet.known
     if unknown:
-        yield "unknown", f"{unknown:,} of {fleet.hosts:,} cannot tell: neither yes nor no"
+        yield "unknown", f"no answer from {unknown:,} of {fleet.hosts:,} hosts"
     if fleet.expecting:
         yield "expected", differences(fleet)
 
 
 def differences(fleet: Fleet) -> str:
-    """Which hosts are missing, and which are not expected."""
+    """Which hosts are missing, and which are not expected, for a sentence."""
     found = []
     for word, names in (("missing", fleet.missing), ("not expected", fleet.unexpected)):
         count = sum(1 for _ in names())
         if count:
             found.append(f"{word}: {some(names(), count)}")
-    return "; ".join(found) or "all are there, and no other"
+    return "; ".join(found) or "all hosts are there, and no others"
 
 
 def some(names: Iterable[str], count: int) -> str:
-    """The first few names of many, and how many more there are."""
+    """The first few names, and the number of the others."""
     first = ", ".join(cut(name, _NAME_WIDTH) for name in itertools.islice(names, _NAMED))
     return first if count <= _NAMED else f"{first} and {count - _NAMED:,} more"
 
 
 def cut(text: str, width: int) -> str:
-    """A text that leaves room beside it. A file may have a name or a reason of megabytes."""
+    """A text of at most ``width`` characters. A file may have a name or reason of megabytes."""
     text = printable(text[: width + 1])
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
-# As many items of a list are written at a time: a fleet's JSON is never in memory as a whole.
+# Items of a list that are written at a time, so that the JSON is never in memory as a whole.
 _BATCH = 4096
 
 
 def fleet_json(fleet: Fleet) -> Iterator[str]:
-    """A fleet as one line of JSON, in parts: schema 1.
+    """Yields a fleet as one line of JSON, in parts: schema 1.
 
-    ``hosts`` and ``known`` are how many. ``blockers`` has every mode that is newer than
-    ``newest``, with the names of all known hosts that do not grant it. ``unknown`` has name and
-    reason of all hosts that cannot tell. ``groups`` has the hosts by their answers, ``by_mode``
-    the hosts that grant a mode (a guest in that mode can move among them), and ``by_host`` each
-    host with the modes it grants, or the reason why it cannot tell. ``missing`` and
-    ``unexpected`` are null where nobody said which hosts are expected.
+    ``hosts`` and ``known`` are numbers: of all hosts, and of hosts with an answer. ``blockers``
+    has each mode newer than ``newest``, with the hosts with an answer that do not grant it.
+    ``unknown`` has the hosts without an answer and the reasons, ``groups`` the hosts by answer,
+    ``by_mode`` the hosts that grant a mode (a guest in it can move between them), and ``by_host``
+    each host with its modes, or the reason for no answer. ``missing`` and ``unexpected`` are null
+    without expected names.
     """
     document = {
         "schema": 1,
@@ -161,7 +161,7 @@ def _host(host: Host) -> dict[str, object]:
 
 
 def _encoded(value: object) -> Iterator[str]:
-    """JSON of a value in which an iterator stands for a list too long for memory."""
+    """A value as JSON, in parts. An iterator in it stands for a list too long for memory."""
     if isinstance(value, dict):
         separator = "{"
         for name, inner in value.items():

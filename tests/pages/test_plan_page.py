@@ -68,7 +68,7 @@ def test_it_tells_of_each_guest_and_host(opened):
         "return [...document.querySelectorAll('[data-column] li')].map((item) => item.textContent)"
     )
     assert sorted(hosts) == sorted(HOSTS)
-    assert cells(opened, "newest0") == ["yes", "no", "cannot tell", "no"]
+    assert cells(opened, "newest0") == ["yes", "no", "unknown", "no"]
     assert "<model>power9</model>" in opened.run("return document.querySelector('pre').textContent")
 
 

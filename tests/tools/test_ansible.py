@@ -103,7 +103,7 @@ def test_the_playbook_ends_with_the_baseline(play, tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     shown = run.stdout[run.stdout.index("TASK [Show the baseline]") :]
     assert '"common     power9 (newest)"' in shown
-    assert '"power10    held back by p11"' in shown
+    assert '"power10    not granted by p11"' in shown
 
     # The inventory's names, from the records that stay.
     code, result = baseline(tmp_path / "records.jsonl")

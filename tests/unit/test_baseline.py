@@ -58,7 +58,8 @@ def test_bad_input_is_told_and_the_rest_is_counted(fleet, capsys):
     assert main(["baseline", "--json", "--ignore-unknown", path]) == 2
     captured = capsys.readouterr()
     assert captured.err == (
-        f"kvmppc: {path}: line 3 is no record (oops); expected a record of kvmppc probe --json\n"
+        f"kvmppc: {path}: line 3 is not a record (oops); "
+        "expected the output of kvmppc probe --json\n"
     )
     assert json.loads(captured.out)["newest"] == "power10"
 
@@ -68,7 +69,7 @@ def test_a_file_with_nothing_right_in_it_does_not_fill_the_screen(fleet, capsys)
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 21
     assert captured.err.endswith("kvmppc: and 480 more of these\n")
-    assert "500 of 500 cannot tell" in captured.out
+    assert "no answer from 500 of 500 hosts" in captured.out
 
 
 def test_a_value_of_megabytes_does_not_fill_the_screen(fleet, capsys):
@@ -145,7 +146,7 @@ def expected(tmp_path):
 def test_all_that_are_expected_are_there(fleet, expected, form, capsys):
     path = fleet("power10", "power11")
     assert main(["baseline", "--expect", expected(EXPECTED[form]), path]) == 0
-    assert capsys.readouterr().out.endswith("expected   all are there, and no other\n")
+    assert capsys.readouterr().out.endswith("expected   all hosts are there, and no others\n")
 
 
 @pytest.mark.parametrize("options", [[], ["--ignore-unknown"]])
@@ -154,7 +155,10 @@ def test_who_is_missing_and_who_is_not_expected_is_told(fleet, expected, options
     words = ["baseline", *options, "--expect", expected("power10\nlpar5\n"), path]
     assert main(words) == 3
     text = capsys.readouterr().out
-    assert "lpar5    ?       ?        ?        nothing was read of it, and it is expected\n" in text
+    assert (
+        "lpar5    ?       ?        ?        the host is expected, but there is no record of it\n"
+        in text
+    )
     assert text.endswith("expected   missing: lpar5; not expected: power11\n")
     assert main([*words, "--format", "html"]) == 3
     assert "missing: lpar5; not expected: power11" in capsys.readouterr().out
@@ -162,17 +166,17 @@ def test_who_is_missing_and_who_is_not_expected_is_told(fleet, expected, options
     answer = json.loads(capsys.readouterr().out)
     assert (answer["hosts"], answer["known"]) == (3, 2)
     assert (answer["missing"], answer["unexpected"]) == (["lpar5"], ["power11"])
-    reason = "nothing was read of it, and it is expected"
+    reason = "the host is expected, but there is no record of it"
     assert answer["unknown"] == [{"hostname": "lpar5", "reason": reason}]
     assert answer["by_host"][-1]["status"] == "missing"
 
 
 NO_NAMES = {
-    "nothing": ("", "there is no name in it; expected a name a line"),
-    "an INI inventory": ("[lpars]\nlpar1\n", "not JSON; expected a name a line"),
-    "YAML": ("all:\n  hosts: x\n", "'hosts: x' is no name; expected a name a line"),
-    "numbers": ("[1]", "not all in the array are names; expected"),
-    "an object": ("{}", "there is no name in it; expected"),
+    "nothing": ("", "no host names found; expected one name per line"),
+    "an INI inventory": ("[lpars]\nlpar1\n", "not JSON; expected one name per line"),
+    "YAML": ("all:\n  hosts: x\n", "'hosts: x' is not a host name; expected one name per line"),
+    "numbers": ("[1]", "the array has values that are not names; expected"),
+    "an object": ("{}", "no host names found; expected"),
     "brackets without end": ("[" * 99999, "not JSON; expected"),
     "a zip file": (b"PK\x03\x04", "this is a zip file, not records"),
 }
@@ -242,9 +246,9 @@ def test_the_loop_over_ssh_of_the_documentation_loses_nobody(tmp_path, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert answer["known"] == 1
     assert [(host["hostname"], host["reason"]) for host in answer["unknown"]][1:] == [
-        ("lpar2", "asking it failed: ssh ended with exit code 1"),
-        ("lpar3", "asking it failed: ssh ended with exit code 255"),
-        ("lpar4", "asking it failed: ssh ended with exit code 127"),
+        ("lpar2", "the query failed: ssh ended with exit code 1"),
+        ("lpar3", "the query failed: ssh ended with exit code 255"),
+        ("lpar4", "the query failed: ssh ended with exit code 127"),
     ]
 
 
@@ -256,7 +260,7 @@ def test_people_get_a_table(fleet, capsys):
         "powervm-power11  -       yes      yes\n"
         "\n"
         "common     power10 (newest)\n"
-        "power11    held back by power10\n",
+        "power11    not granted by power10\n",
         "",
     )
 

@@ -172,7 +172,11 @@ def test_no_name_is_lost_where_names_go_to_a_file():
 
 
 def test_hosts_come_back_as_they_were_added():
-    answers = granting(*MODES[:2]), silent("denied"), Answer("failed", "the fact failed: \ud800")
+    answers = (
+        granting(*MODES[:2]),
+        silent("denied"),
+        Answer("failed", "the Ansible fact failed: \ud800"),
+    )
     hosts = [(f"h{n}", answers[n % 3], f"hosts.jsonl:{n}") for n in range(10_000)]
     with Fleet() as fleet:
         for host in hosts:
@@ -218,7 +222,7 @@ def test_no_room_for_the_hosts_is_told():
                 fleet.add(f"host{number}", answer)
 
     answer = silent("denied")
-    with pytest.raises(FleetError, match=r"the temporary database of hosts: .* SQLITE_TMPDIR"):
+    with pytest.raises(FleetError, match=r"the temporary database failed: .* SQLITE_TMPDIR"):
         fill()
 
 
@@ -277,8 +281,8 @@ def test_the_table_has_a_row_for_each_host():
             "c     ?       ?        ?        denied: asked in vain",
             "",
             "common     power9  power10 (newest)",
-            "power11    held back by b",
-            "unknown    1 of 3 cannot tell: neither yes nor no",
+            "power11    not granted by b",
+            "unknown    no answer from 1 of 3 hosts",
         ]
 
 
@@ -294,17 +298,17 @@ def test_a_large_fleet_has_a_row_for_each_answer():
             "1      ?       ?        ?        hint: y",
             "",
             "common     power9 (newest)",
-            "power10    held back by h0, h2, h4, h6, h8 and 2,495 more",
+            "power10    not granted by h0, h2, h4, h6, h8 and 2,495 more",
             "power11    granted by no host",
-            "unknown    2 of 5,002 cannot tell: neither yes nor no",
+            "unknown    no answer from 2 of 5,002 hosts",
         ]
 
 
 def test_the_table_says_that_nothing_is_common():
     with fleet_of(("vm", granting(*MODES[1:])), ("old", granting(*MODES[:1]))) as fleet:
-        assert "common     none: no mode is granted by all\n" in fleet_text(fleet)
+        assert "common     none: the hosts have no mode in common\n" in fleet_text(fleet)
     with fleet_of(("c", silent("denied"))) as fleet:
-        assert "common     no answer: no host can tell\n" in fleet_text(fleet)
+        assert "common     unknown: no host gave an answer\n" in fleet_text(fleet)
 
 
 @given(HOSTS)

@@ -120,9 +120,7 @@ def test_a_packed_file_is_unpacked(read, kind):
 def test_what_is_before_the_damage_of_a_packed_file_is_read(read, kind):
     data = PACKED[kind](text(*(f"h{n}" for n in range(3000))).encode())
     hosts, (complaint,) = read(data[: len(data) // 2])
-    assert complaint.startswith(
-        f"FILE: cannot be read: what is packed in it with {kind} is damaged"
-    )
+    assert complaint.startswith(f"FILE: cannot be read: the {kind} data is damaged")
     assert all(name.startswith("h") or name == "file" for name, _ in hosts)
     assert hosts
 
@@ -132,9 +130,9 @@ def test_zstd_is_read_where_python_has_it(read):
         zstd = importlib.import_module("compression.zstd")
     except ImportError:
         hosts, complaints = read(b"\x28\xb5\x2f\xfd rest", "lpar1.json.zst")
-        reason = "packed with zstd, which this Python cannot unpack; unpack it first"
+        reason = "compressed with zstd, which this Python cannot decompress; decompress it first"
         assert complaints == [f"FILE: {reason}"]
-        assert hosts == [("lpar1", f"what was read is no record: {reason}")]
+        assert hosts == [("lpar1", f"no valid record: {reason}")]
     else:
         assert read(zstd.compress(text("a", "b").encode())) == known("a", "b")
 
@@ -146,7 +144,7 @@ FOREIGN = {
         gzip.compress(b"lpar1".ljust(257, b"\0") + b"ustar\0" + bytes(300)),
         "this is a tar file",
     ),
-    "a program": (b"\x7fELF" + bytes(300), "this is a program"),
+    "a program": (b"\x7fELF" + bytes(300), "this is a program, not records"),
     "random bytes": (b"hello\0\0\0\0\x01\xfe", "this is binary data"),
     "YAML": (b"---\nschema: 1\nhostname: a\n", "this is YAML, not JSON"),
     "YAML without a mark": (b"schema: 1\nhostname: a\n", "this is YAML, not JSON"),
@@ -201,22 +199,22 @@ BOOM = "Failure executing fact script (/etc/ansible/facts.d/kvmppc.fact), rc: 3,
 LOST = {
     "unreachable": (
         {"changed": False, "msg": "Connection refused", "unreachable": True},
-        "Ansible could not reach it: Connection refused",
+        "Ansible could not reach the host: Connection refused",
     ),
     "a fact that failed": (
         {"ansible_facts": {"ansible_local": {"kvmppc": BOOM}}},
-        f"the fact failed: {BOOM.strip()}",
+        f"the Ansible fact failed: {BOOM.strip()}",
     ),
     "no fact": (
         {"ansible_facts": {"ansible_local": {}}, "changed": False},
-        "Ansible has no fact ansible_local.kvmppc of it; "
-        "install /etc/ansible/facts.d/kvmppc.fact, and gather the facts again",
+        "Ansible has no fact ansible_local.kvmppc for the host; "
+        "install /etc/ansible/facts.d/kvmppc.fact and gather facts again",
     ),
     "a task that failed": (
         {"changed": False, "failed": True, "msg": "no\nsuch file"},
-        "asking it failed: no such file",
+        "the query failed: no such file",
     ),
-    "a task that failed without a word": ({"failed": True}, "asking it failed"),
+    "a task that failed without a word": ({"failed": True}, "the query failed"),
     "a payload that is no JSON": ({"__payload__": "{"}, "Ansible has no fact ansible_local.kvmppc"),
 }
 
@@ -231,7 +229,7 @@ def test_a_host_without_a_record_is_one_that_cannot_tell(read, kind):
 
 def test_the_line_that_a_script_leaves_for_a_host_counts(read):
     line = '{"hostname": "lpar3", "failed": true, "msg": "ssh ended with exit code 255"}\n'
-    expected = [("lpar3", "asking it failed: ssh ended with exit code 255")]
+    expected = [("lpar3", "the query failed: ssh ended with exit code 255")]
     assert read(line) == (expected, [])
     assert read(text("a") + line) == ([("a", "known"), *expected], [])
 
@@ -266,11 +264,11 @@ def test_hosts_that_ansible_prints_without_a_record_count(read):
             ("lpar-a", "known"),
             (
                 "lpar-b",
-                "asking it failed: exit code 2: [Errno 2] No such file or directory: b'kvmppc'",
+                "the query failed: exit code 2: [Errno 2] No such file or directory: b'kvmppc'",
             ),
-            ("lpar-c", "Ansible could not reach it: Connection refused"),
-            ("lpar-d", "Ansible could not reach it: Connection refused"),
-            ("lpar-e", "asking it failed: exit code 127"),
+            ("lpar-c", "Ansible could not reach the host: Connection refused"),
+            ("lpar-d", "Ansible could not reach the host: Connection refused"),
+            ("lpar-e", "the query failed: exit code 127"),
         ],
         [],
     )
@@ -288,9 +286,9 @@ def test_hosts_that_pdsh_prints_without_a_record_count(read):
     assert read(printed) == (
         [
             ("lpar1", "known"),
-            ("lpar2", "asking it failed: bash: kvmppc: command not found"),
-            ("lpar3", "asking it failed: ssh: connect to host lpar3 port 22: No route to host"),
-            ("lpar4", "asking it failed: exited with exit code 127"),
+            ("lpar2", "the query failed: bash: kvmppc: command not found"),
+            ("lpar3", "the query failed: ssh: connect to host lpar3 port 22: No route to host"),
+            ("lpar4", "the query failed: exited with exit code 127"),
         ],
         [],
     )
@@ -313,8 +311,8 @@ def test_a_heading_names_the_host_of_the_record_below_it(read, rule):
         [
             ("lpar9", "known"),
             ("lpar8", "known"),
-            ("lpar3", "asking it failed: ssh: connect to host lpar3 port 22: No route to host"),
-            ("lpar[4-5]", "asking it failed: bash: kvmppc: command not found"),
+            ("lpar3", "the query failed: ssh: connect to host lpar3 port 22: No route to host"),
+            ("lpar[4-5]", "the query failed: bash: kvmppc: command not found"),
         ],
         [],
     )
@@ -324,8 +322,8 @@ def test_hosts_below_headings_count_where_none_has_a_record(read):
     printed = headed("lpar1", "bash: kvmppc: command not found") + headed("lpar2", "")
     assert read(printed) == (
         [
-            ("lpar1", "asking it failed: bash: kvmppc: command not found"),
-            ("lpar2", "asking it failed: it printed nothing"),
+            ("lpar1", "the query failed: bash: kvmppc: command not found"),
+            ("lpar2", "the query failed: it printed nothing"),
         ],
         [],
     )
@@ -420,14 +418,14 @@ def test_an_inventory_with_cached_facts_has_every_host(read, wrap):
     assert complaints == []
     assert [name for name, _ in hosts] == ["a", "b", "c"]
     assert hosts[0][1] == "known"
-    assert hosts[1][1] == f"the fact failed: {BOOM.strip()}"
+    assert hosts[1][1] == f"the Ansible fact failed: {BOOM.strip()}"
     assert hosts[2][1].startswith("Ansible has no fact")
 
 
 def test_a_fact_that_is_no_record_is_told(read):
     facts = {"ansible_local": {"kvmppc": {**RECORD, "schema": 2}}}
     assert read(json.dumps(facts), "lpar-a") == (
-        [("lpar-a", "what was read is no record: schema is 2, expected 1")],
+        [("lpar-a", "no valid record: schema is 2, expected 1")],
         ["FILE:1: schema is 2, expected 1"],
     )
 

@@ -43,7 +43,7 @@ def host(name, simulated=None):
         return Host(name, Answer.of(kvmppc.probe()), "")
 
 
-LOST = Host("lost", Answer("unreachable", "Ansible could not reach it"), "")
+LOST = Host("lost", Answer("unreachable", "Ansible could not reach the host"), "")
 FLEET = [host("power11-v2"), host("power11-as-power10"), host("power11-as-power9")]
 
 
@@ -155,7 +155,7 @@ def test_hosts_that_cannot_tell_are_left_out_and_counted():
     plan = plan_of([guest("power9")], [*FLEET, LOST, host("no-permission")])
     assert (plan.mode, plan.unknown) == ("power9", 2)
     assert [verdict.answer for verdict in plan.guests[0].verdicts][3:] == ["unknown"] * 2
-    assert plan.guests[0].verdicts[3].reason == "Ansible could not reach it"
+    assert plan.guests[0].verdicts[3].reason == "Ansible could not reach the host"
 
 
 def test_a_hint_counts_where_it_is_accepted():
@@ -167,8 +167,8 @@ def test_a_hint_counts_where_it_is_accepted():
 def test_there_may_be_no_mode_for_all():
     plan = plan_of([guest("power10")], [host("powervm-power11"), host("power11-as-power9")])
     assert plan.mode is None
-    assert plan.reason == "There is no mode that all hosts grant."
-    assert plan_of([guest("power10")], [LOST]).reason == "No host can tell."
+    assert plan.reason == "No mode is granted by all hosts."
+    assert plan_of([guest("power10")], [LOST]).reason == "No host gave an answer."
 
 
 def test_a_guest_that_cannot_be_mended_is_told():
@@ -194,15 +194,15 @@ def test_text_tells_it_all():
     text = plan_text(plan_of([guest("host", "web"), guest("power9", "db")], [*FLEET, LOST]))
     for line in (
         "A  power11-v2          power9 power10 power11",
-        "D  lost                cannot tell: Ansible could not reach it",
+        "D  lost                no answer: Ansible could not reach the host",
         "guests  A    B    C    D",
         "web     yes  no   no   ?",
         "db      yes  yes  yes  ?",
         "  Started on A, runs in power11 mode and can move to A.",
         "  write: <cpu mode='host-model' check='none'><model>power9</model></cpu>",
-        "  Nothing is to be written for power9.",
+        "  Needs no change for power9.",
         "common mode  power9: all guests can run in it on all hosts once 1 domain is changed",
-        "unknown      1 host cannot tell, and is left out",
+        "unknown      no answer from 1 host, which is left out",
     ):
         assert line in text.splitlines(), text
 

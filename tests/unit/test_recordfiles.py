@@ -94,7 +94,7 @@ def test_any_hostname_comes_out_as_it_went_in(read):
 
 
 BAD = {
-    "cut off": (line("x")[:40] + b"\n", "FILE:2: it is cut off, or not JSON (line 2, column"),
+    "cut off": (line("x")[:40] + b"\n", "FILE:2: truncated, or not JSON (line 2, column"),
     "another schema": (line("x", schema=2), "FILE:2: schema is 2, expected 1"),
     "no record": (
         b"{}\n",
@@ -109,15 +109,18 @@ BAD = {
         b"[" + line("c")[:-1] + b", {}]\n",
         "FILE:2: schema is missing: this is not a record of kvmppc probe --json",
     ),
-    "a number without end": (b'{"a": ' + b"1" * 9999 + b"}\n", "FILE:2: JSON beyond what Python"),
-    "brackets without end": (b'{"a":' * 99999 + b"\n", "FILE:2: it is cut off"),
+    "a number without end": (
+        b'{"a": ' + b"1" * 9999 + b"}\n",
+        "FILE:2: JSON that Python cannot read",
+    ),
+    "brackets without end": (b'{"a":' * 99999 + b"\n", "FILE:2: truncated"),
     "brackets in brackets": (
         b'{"a":' * 9999 + b"1" + b"}" * 9999 + b"\n",
-        "FILE:2: JSON beyond what Python reads",
+        "FILE:2: JSON that Python cannot read",
     ),
     "indented, with an error": (
         b'{\n "schema": 1,\n oops\n}\n',
-        "FILE:2: it is cut off, or not JSON (line 4, column 2)",
+        "FILE:2: truncated, or not JSON (line 4, column 2)",
     ),
     "no such day": (
         line("x", time="2026-02-30T12:00:00Z"),
@@ -147,12 +150,15 @@ def test_what_is_no_record_counts_as_a_host_that_cannot_tell(read, kind):
 
 
 TEXT = {
-    "one line": (b"hello\n", "FILE: line 2 is no record (hello); expected a record"),
+    "one line": (b"hello\n", "FILE: line 2 is not a record (hello); expected the output"),
     "more": (
         b"hello\n7\n[8]\n",
-        "FILE: line 2 is no record (hello), and 2 more lines are none; expected a record",
+        "FILE: line 2 is not a record (hello); neither are 2 others; expected the output",
     ),
-    "a long one": (b"x" * 999, f"FILE: line 2 is no record ({'x' * 60}...); expected a record"),
+    "a long one": (
+        b"x" * 999,
+        f"FILE: line 2 is not a record ({'x' * 60}...); expected the output",
+    ),
 }
 
 
@@ -268,7 +274,7 @@ def test_a_line_that_is_too_long_is_told_and_passed_over(read, monkeypatch):
     long = json.dumps(named("long", rack="x" * (2 << 20))).encode()
     reading = read(line("a") + long + b"\n" + line("b") + b"{}\n")
     assert reading.names[:3] == ["a", "long", "b"]
-    assert reading.complaints[0].startswith("FILE:2: it is cut off")
+    assert reading.complaints[0].startswith("FILE:2: truncated, or not JSON")
     assert reading.complaints[1].startswith("FILE:4: schema is missing")
 
 
@@ -277,14 +283,14 @@ def test_an_object_that_does_not_end_is_told_and_its_lines_are_read(read, monkey
     data = b'{"x": [\n' + line("a")[:-1] + b",\n" + (b" " * 999 + b"\n") * 2000 + line("b")
     reading = read(data)
     assert [name for name, answer, _ in reading.hosts if answer.modes] == ["a", "b"]
-    assert reading.complaints[0].startswith("FILE:1: longer than 1 MiB")
+    assert reading.complaints[0].startswith("FILE:1: JSON object longer than 1 MiB")
 
 
 @pytest.mark.parametrize("data", [b"", b"\n \n", b"[]", b"\xef\xbb\xbf"])
 def test_an_empty_file_counts_as_a_host_of_its_name(read, data):
     reading = read(data)
     assert reading.complaints == [
-        "FILE: nothing is in it; expected a record of kvmppc probe --json"
+        "FILE: no records in it; expected the output of kvmppc probe --json"
     ]
     assert reading.names == ["records"]
     assert reading.hosts[0][1].status == "unreadable"
@@ -313,7 +319,7 @@ def test_what_cannot_be_read_is_told(tmp_path):
     reading = Reading(tmp_path / "missing", tmp_path / "empty", tmp_path)
     assert reading.complaints == [
         f"{tmp_path}/missing: cannot be read: No such file or directory",
-        f"{tmp_path}/empty: there is no file in this folder; expected files with records",
+        f"{tmp_path}/empty: no files in this directory; expected files with records",
         f"{tmp_path}/lost: cannot be read: No such file or directory",
     ]
     assert reading.hosts == []
@@ -323,7 +329,7 @@ def test_standard_input_is_read_for_a_dash(monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line("a") + b"oops\n")))
     reading = Reading("-")
     assert reading.names == ["a"]
-    assert reading.complaints[0].startswith("<stdin>: line 2 is no record (oops)")
+    assert reading.complaints[0].startswith("<stdin>: line 2 is not a record (oops)")
 
 
 def test_there_may_be_no_standard_input(monkeypatch):
