@@ -434,7 +434,7 @@ def _is_on(state: str | None, word: str | None) -> bool:
 def _grants(host: HostAnswer) -> str:
     """What the host grants, a sentence; with its own mode where that is a compatibility mode."""
     if host.status == "hint":
-        return f"The host cannot be asked. It runs in {host.hint} mode, which is a hint."
+        return f"The kernel reports no modes. The host runs in {host.hint} mode, which is a hint."
     own, physical = host.cpu_effective, host.own_mode
     itself = f" runs in {own} mode, and" if own and physical and own != physical else ""
     return f"The host{itself} grants {modes_text(host.modes, host.unknown_bits or 0)}."
