@@ -134,13 +134,13 @@ def _tell(figures: Summary) -> None:
 def main() -> int:
     """Measures; 3 where this machine has no KVM that can be used."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few seconds, to see that it runs")
+    parser.add_argument("--quick", action="store_true", help="a short run, as a check")
     parser.add_argument(
-        "--calls", type=int, default=10_000_000, metavar="N", help="for growth; default %(default)s"
+        "--calls", type=int, default=10_000_000, metavar="N", help="for long use (%(default)s)"
     )
-    parser.add_argument("--output", metavar="FILE", help="write the figures there, as JSON")
+    parser.add_argument("--output", metavar="FILE", help="write the figures to a file, as JSON")
     parser.add_argument(
-        "--asked", action="store_true", help="print the figures of asking alone, as JSON"
+        "--asked", action="store_true", help="print only the figures of calls, as JSON"
     )
     arguments = parser.parse_args()
     sizes = Sizes(arguments.quick, arguments.calls)
@@ -155,7 +155,7 @@ def main() -> int:
             figures.update(measure_asking(rivals, sizes))
             figures["growth"] = measure_growth(sizes)
         except kvmppc.KvmError as error:
-            print(f"this machine's own kernel is left out: {error}", file=sys.stderr)
+            print(f"this machine's own kernel is not measured: {error}", file=sys.stderr)
         if "get_compat_caps" not in figures["calls"]:
             figures["calls"][f"get_compat_caps, {PRELOADED}"] = preloaded["calls"][
                 "get_compat_caps"

@@ -33,7 +33,7 @@ def _most(panels: dict[str, Rows]) -> int:
 
 
 def _panel(top: int, title: str, rows: Rows, most: int) -> list[str]:
-    """One question: a bar for each rival, with a line over the middle half of the rounds."""
+    """One call: a bar for each implementation, with a line between the quartiles."""
     scale = _WIDTH / most
     bottom = top + _TOP + _ROW * len(rows)
     parts = [f'<text x="12" y="{top + 22}" font-weight="bold">{escape(title)}</text>']
@@ -72,7 +72,7 @@ def draw(panels: dict[str, Rows]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 {top}" width="700" '
         f'height="{top}" font-family="sans-serif" font-size="14" role="img">'
     )
-    caption = "Time of a call, in times of the same call in a C loop; lines: half of the rounds"
+    caption = "Time of a call relative to the same call in a C loop; lines: quartiles"
     return (
         "\n".join(
             [
