@@ -15,7 +15,7 @@ from kvmppc.kvm import Cap, compiled, revision_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from kvmppc._native import Bench
     from kvmppc.kvm import Vm
@@ -102,32 +102,10 @@ class Measurement:
         All through the typed method and on the one VM; each thread as many as take a slice, which
         is longer than Python lets one thread run. After a :meth:`round`, and raises as it does.
         """
-        import threading
-
         calls = min(calls, SLICE * self.typed_calls // max(self.typed_nanoseconds, 1) + 1)
-        start = threading.Barrier(threads)
-        spans: list[tuple[int, int]] = []
-        refusals: list[KvmError] = []
-
-        def work() -> None:
-            start.wait()
-            begun = time.monotonic_ns()
-            try:
-                self._typed(self._vm, calls)
-            except KvmError as error:
-                refusals.append(error)
-            spans.append((begun, time.monotonic_ns()))
-
-        alone = self._typed(self._vm, calls)
-        team = [threading.Thread(target=work) for _ in range(threads)]
-        for thread in team:
-            thread.start()
-        for thread in team:
-            thread.join()
-        if refusals:
-            raise refusals[0]
-        passed = max(end for _, end in spans) - min(begun for begun, _ in spans)
-        self.together.append(threads * alone / max(passed, 1))
+        self.together.append(
+            rate_of_threads(lambda calls: self._typed(self._vm, calls), threads, calls)
+        )
 
     def _raise_refusal(self, bench: Bench) -> None:
         if bench.error:
@@ -149,6 +127,39 @@ class Measurement:
         for index, count in enumerate(self._counts):
             if count:
                 yield start(index), max(start(index + 1), start(index) + 1), count
+
+
+def rate_of_threads(loop: Callable[[int], int], threads: int, calls: int) -> float:
+    """The rate of so many threads that each run a loop, by the rate of one alone.
+
+    The loop makes a number of calls and returns the nanoseconds that they took. Raises what it
+    raises, if that is a KvmError.
+    """
+    import threading
+
+    start = threading.Barrier(threads)
+    spans: list[tuple[int, int]] = []
+    refusals: list[KvmError] = []
+
+    def work() -> None:
+        start.wait()
+        begun = time.monotonic_ns()
+        try:
+            loop(calls)
+        except KvmError as error:
+            refusals.append(error)
+        spans.append((begun, time.monotonic_ns()))
+
+    alone = loop(calls)
+    team = [threading.Thread(target=work) for _ in range(threads)]
+    for thread in team:
+        thread.start()
+    for thread in team:
+        thread.join()
+    if refusals:
+        raise refusals[0]
+    passed = max(end for _, end in spans) - min(begun for begun, _ in spans)
+    return threads * alone / max(passed, 1)
 
 
 def _typed_check_extension(vm: Vm, calls: int) -> int:

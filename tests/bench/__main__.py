@@ -56,12 +56,13 @@ def measure_asking(rivals: ModuleType, sizes: Sizes) -> Summary:
     }
 
 
-def measure_growth(sizes: Sizes) -> Summary:
+def measure_growth(rivals: ModuleType, sizes: Sizes) -> Summary:
     """Threads, and long use."""
     with Kvm() as kvm, kvm.create_vm() as vm:
+        loops = calls.from_threads(vm, rivals)
         figures: Summary = {
-            "threads": growth.threads(vm, sizes.threads),
-            "beside": growth.beside(vm, sizes.threads),
+            "threads": growth.threads(loops, sizes.threads),
+            "beside": growth.beside(loops, sizes.threads),
             "calls": growth.many_calls(vm, sizes.many_calls),
         }
     figures["cycles"] = growth.many_cycles(sizes.cycles)
@@ -128,7 +129,8 @@ def _tell(figures: Summary) -> None:
     for name, rows in figures["probe"].items():
         _table(name, rows)
     for name, rows in figures["growth"].items():
-        _rows(name, rows)
+        for rival, own in rows.items() if isinstance(rows, dict) else [("", rows)]:
+            _rows(f"{name} {rival}", own)
 
 
 def main() -> int:
@@ -153,14 +155,14 @@ def main() -> int:
         preloaded = on_preloaded_kernel(folder, ["--quick"] if arguments.quick else [])
         try:
             figures.update(measure_asking(rivals, sizes))
-            figures["growth"] = measure_growth(sizes)
+            figures["growth"] = measure_growth(rivals, sizes)
         except kvmppc.KvmError as error:
             print(f"this machine's own kernel is not measured: {error}", file=sys.stderr)
         if "get_compat_caps" not in figures["calls"]:
             figures["calls"][f"get_compat_caps, {PRELOADED}"] = preloaded["calls"][
                 "get_compat_caps"
             ]
-        figures["starts"] = starts.measure_starts(sizes.starts)
+        figures["starts"] = starts.measure_starts(sizes.starts, folder)
     _tell(figures)
     if arguments.output:
         with open(arguments.output, "w", encoding="utf-8") as file:

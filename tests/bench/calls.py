@@ -18,11 +18,13 @@ from .rounds import Loop, timed
 
 # _IO's "no direction" is a bit of its own on powerpc, and nothing elsewhere (asm/ioctl.h).
 _NO_DIRECTION = 0x20000000 if os.uname().machine.startswith("ppc") else 0
+GET_API_VERSION = _NO_DIRECTION | 0xAE00
 CHECK_EXTENSION = _NO_DIRECTION | 0xAE03
 GET_COMPAT_CAPS = _NO_DIRECTION | 0xAEB8
 CAPABILITY = 250
 
 FLOOR, BY_HAND, OURS = "C loop", "extension by hand", "kvmppc"
+HELD = "the same, GIL kept"
 FCNTL, CTYPES, ABI = "fcntl.ioctl", "ctypes", "cffi ABI mode"
 
 
@@ -78,6 +80,19 @@ def check_extension(vm: Vm, rivals: ModuleType) -> dict[str, Loop]:
         CTYPES: timed(with_ctypes),
         FCNTL: timed(idiom),
     }
+
+
+def from_threads(vm: Vm, rivals: ModuleType) -> dict[str, Loop]:
+    """KVM_CHECK_EXTENSION, by those whose threads are compared."""
+    fd = vm.fileno()
+    by_hand = rivals.check_extension_held
+
+    def held(calls: int) -> None:
+        for _ in repeat(None, calls):
+            by_hand(fd, CAPABILITY)
+
+    loops = check_extension(vm, rivals)
+    return {OURS: loops[OURS], BY_HAND: loops[BY_HAND], HELD: timed(held)}
 
 
 class _Caps(ctypes.Structure):

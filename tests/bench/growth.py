@@ -8,10 +8,10 @@ import threading
 import time
 
 from kvmppc import Kvm, Vm
-from kvmppc.measure import Measurement
+from kvmppc.measure import SLICE, rate_of_threads
 
 from .calls import CAPABILITY
-from .rounds import quartiles
+from .rounds import Loop, quartiles
 
 Row = dict[str, float]
 
@@ -70,43 +70,54 @@ def many_vms(count: int, parts: int = 10) -> list[Row]:
     return rows
 
 
-def threads(vm: Vm, rounds: int) -> list[Row]:
-    """Questions a second of 2 and 4 threads together, in times of one thread's, in turns."""
-    rows = []
-    for count in (2, 4):
-        measurement = Measurement(vm, "check_extension")
-        for _ in range(rounds):
-            measurement.round(5_000)
-            measurement.round_of_threads(count, 1 << 62)
-        lower, middle, upper = quartiles(measurement.together)
-        rows.append({"threads": count, "lower": lower, "ratio": middle, "upper": upper})
-    return rows
+def threads(loops: dict[str, Loop], rounds: int) -> dict[str, list[Row]]:
+    """The rate of 2 and 4 threads together, by the rate of one, of all rivals in turns."""
+    counts = (2, 4)
+    calls = {name: SLICE * 5_000 // loop(5_000) + 1 for name, loop in loops.items()}
+    rates: dict[tuple[str, int], list[float]] = {
+        (name, count): [] for name in loops for count in counts
+    }
+    for _ in range(rounds):
+        for (name, count), found in rates.items():
+            found.append(rate_of_threads(loops[name], count, calls[name]))
+    return {
+        name: [{"threads": count, **_spread(rates[name, count])} for count in counts]
+        for name in loops
+    }
 
 
-def _compute(passes: int) -> float:
-    """Does something that has nothing to do with the kernel; the seconds it took."""
-    start = time.perf_counter()
+def _spread(ratios: list[float]) -> Row:
+    lower, middle, upper = quartiles(ratios)
+    return {"lower": lower, "ratio": middle, "upper": upper}
+
+
+def _compute(passes: int) -> int:
+    """Does something that has nothing to do with the kernel; the nanoseconds it took."""
+    start = time.perf_counter_ns()
     for _ in range(passes):
         sum(number for number in range(1000))
-    return time.perf_counter() - start
+    return time.perf_counter_ns() - start
 
 
-def beside(vm: Vm, rounds: int) -> list[Row]:
-    """What a thread that computes gets done beside one that asks, by what it does alone."""
-    ratios = []
+def beside(loops: dict[str, Loop], rounds: int) -> dict[str, list[Row]]:
+    """What a thread that computes gets done beside one that asks, by what it does alone.
+
+    And beside one that computes too, which is all that Python promises.
+    """
+    neighbours = {**loops, "one that computes": lambda _: _compute(10)}
+    ratios: dict[str, list[float]] = {name: [] for name in neighbours}
     for _ in range(rounds):
-        alone = _compute(3000)
-        done = threading.Event()
+        for name, loop in neighbours.items():
+            alone = _compute(3000)
+            done = threading.Event()
 
-        def ask(done: threading.Event = done) -> None:
-            while not done.is_set():
-                for _ in range(1000):
-                    vm.check_extension(CAPABILITY)
+            def keep_on(loop: Loop = loop, done: threading.Event = done) -> None:
+                while not done.is_set():
+                    loop(1000)
 
-        asker = threading.Thread(target=ask)
-        asker.start()
-        ratios.append(alone / _compute(3000))
-        done.set()
-        asker.join()
-    lower, middle, upper = quartiles(ratios)
-    return [{"lower": lower, "ratio": middle, "upper": upper}]
+            neighbour = threading.Thread(target=keep_on)
+            neighbour.start()
+            ratios[name].append(alone / _compute(3000))
+            done.set()
+            neighbour.join()
+    return {name: [_spread(found)] for name, found in ratios.items()}

@@ -20,26 +20,49 @@
 
 #define GET_COMPAT_CAPS _IO(KVMIO, 0xb8)
 
+/* The arguments of the next two: 0, or -1 with an exception. */
+static inline int read_arguments(PyObject *const *args, Py_ssize_t count, int *fd, unsigned long *capability)
+{
+	long number;
+
+	if (count != 2) {
+		PyErr_SetString(PyExc_TypeError, "a descriptor and a capability");
+		return -1;
+	}
+	number = PyLong_AsLong(args[0]);
+	if (number == -1 && PyErr_Occurred())
+		return -1;
+	*fd = (int)number;
+	*capability = PyLong_AsUnsignedLong(args[1]);
+	return *capability == (unsigned long)-1 && PyErr_Occurred() ? -1 : 0;
+}
+
 static PyObject *check_extension(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
 	unsigned long capability;
-	long fd;
+	int fd;
 	int result;
 
 	(void)self;
-	if (count != 2) {
-		PyErr_SetString(PyExc_TypeError, "a descriptor and a capability");
-		return NULL;
-	}
-	fd = PyLong_AsLong(args[0]);
-	if (fd == -1 && PyErr_Occurred())
-		return NULL;
-	capability = PyLong_AsUnsignedLong(args[1]);
-	if (capability == (unsigned long)-1 && PyErr_Occurred())
+	if (read_arguments(args, count, &fd, &capability) < 0)
 		return NULL;
 	Py_BEGIN_ALLOW_THREADS
-	result = ioctl((int)fd, KVM_CHECK_EXTENSION, capability);
+	result = ioctl(fd, KVM_CHECK_EXTENSION, capability);
 	Py_END_ALLOW_THREADS
+	return result < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyLong_FromLong(result);
+}
+
+/* The same, but it keeps the GIL: what threads gain by that, or lose, in any extension. */
+static PyObject *check_extension_held(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+	unsigned long capability;
+	int fd;
+	int result;
+
+	(void)self;
+	if (read_arguments(args, count, &fd, &capability) < 0)
+		return NULL;
+	result = ioctl(fd, KVM_CHECK_EXTENSION, capability);
 	return result < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyLong_FromLong(result);
 }
 
@@ -208,6 +231,7 @@ static PyObject *floor_probe(PyObject *self, PyObject *args)
 
 static PyMethodDef methods[] = {
 	{"check_extension", (PyCFunction)(void (*)(void))check_extension, METH_FASTCALL, NULL},
+	{"check_extension_held", (PyCFunction)(void (*)(void))check_extension_held, METH_FASTCALL, NULL},
 	{"get_compat_caps", get_compat_caps, METH_O, NULL},
 	{"floor_check_extension", floor_check_extension, METH_VARARGS, NULL},
 	{"floor_get_compat_caps", floor_get_compat_caps, METH_VARARGS, NULL},

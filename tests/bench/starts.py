@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import subprocess
 import sys
 import time
 from types import ModuleType
+from typing import Callable
 
 import kvmppc
+from kvmppc.record import FIELDS
 
+from .calls import CAPABILITY, CHECK_EXTENSION, FLOOR, GET_API_VERSION
 from .rounds import Loop, Summary, compared, in_turns, quartiles, timed
 
 BARE = "python -c pass"
+# What pip writes for a command, before and from version 25.2.
+_SCRIPTS = {
+    "kvmppc probe, by an earlier pip": "import re\nimport sys\n",
+    "kvmppc probe, by pip 25.2": "import sys\n",
+}
+_SCRIPT = """#!{python}
+{imports}from kvmppc.cli import main
+if __name__ == '__main__':
+    sys.exit(main())
+"""
 
 
-def commands() -> dict[str, list[str]]:
-    """What is started."""
+def _commands(folder: str) -> dict[str, list[str]]:
+    """What is started; scripts are made in a folder."""
     python = sys.executable
-    script = os.path.join(os.path.dirname(python), "kvmppc")
-    found = {
+    scripts: dict[str, list[str]] = {}
+    for name, imports in _SCRIPTS.items():
+        path = os.path.join(folder, f"kvmppc{len(scripts)}")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(_SCRIPT.format(python=python, imports=imports))
+        os.chmod(path, 0o700)
+        scripts[name] = [path, "probe"]
+    return {
         BARE: [python, "-c", "pass"],
         "import kvmppc": [python, "-c", "import kvmppc"],
         "import kvmppc; kvmppc.probe()": [python, "-c", "import kvmppc; kvmppc.probe()"],
-        "kvmppc probe": [script, "probe"],
+        **scripts,
         "python -m kvmppc probe": [python, "-m", "kvmppc", "probe"],
     }
-    return {name: words for name, words in found.items() if os.path.exists(words[0])}
 
 
 def _start(words: list[str]) -> tuple[float, float]:
@@ -42,12 +61,13 @@ def _start(words: list[str]) -> tuple[float, float]:
     return wall * 1e3, used * 1e3
 
 
-def measure_starts(rounds: int) -> dict[str, Summary]:
+def measure_starts(rounds: int, folder: str) -> dict[str, Summary]:
     """All of them in turns, and their ratios to the bare interpreter: by clock, by processor."""
-    wall: dict[str, list[float]] = {name: [] for name in commands()}
-    used: dict[str, list[float]] = {name: [] for name in commands()}
+    commands = _commands(folder)
+    wall: dict[str, list[float]] = {name: [] for name in commands}
+    used: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(-1, rounds):
-        for name, words in commands().items():
+        for name, words in commands.items():
             times = _start(words)
             if number >= 0:  # the first round only fills the caches
                 wall[name].append(times[0])
@@ -63,12 +83,46 @@ def measure_starts(rounds: int) -> dict[str, Summary]:
     }
 
 
-def measure_probe(rivals: ModuleType, rounds: int, calls: int) -> dict[str, Summary]:
-    """probe() against the same system calls in C."""
+def _by_hand() -> dict[str, object]:
+    """The system calls of probe() and a record of what they told, as a script would do it.
 
-    def ours(calls: int) -> None:
+    Without a handle, a reason, a remedy, or a look at what the kernel refuses.
+    """
+    name = os.uname()
+    fd = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        version = fcntl.ioctl(fd, GET_API_VERSION)
+        capability = fcntl.ioctl(fd, CHECK_EXTENSION, CAPABILITY)
+    finally:
+        os.close(fd)
+    return {
+        **_RECORD,
+        "hostname": name.nodename,
+        "kernel": name.release,
+        "machine": name.machine,
+        "page_size": os.sysconf("SC_PAGE_SIZE"),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "api_version": version,
+        "capability": capability,
+    }
+
+
+_RECORD: dict[str, object] = dict.fromkeys(FIELDS)
+
+
+def _repeated(call: Callable[[], object]) -> Loop:
+    def body(calls: int) -> None:
         for _ in range(calls):
-            kvmppc.probe()
+            call()
 
-    loops: dict[str, Loop] = {"C loop": rivals.floor_probe, "probe()": timed(ours)}
-    return compared(in_turns(loops, rounds, calls), ("C loop",))
+    return timed(body)
+
+
+def measure_probe(rivals: ModuleType, rounds: int, calls: int) -> dict[str, Summary]:
+    """probe() against the same system calls in C, and in a script."""
+    loops: dict[str, Loop] = {
+        FLOOR: rivals.floor_probe,
+        "os and fcntl": _repeated(_by_hand),
+        "probe()": _repeated(kvmppc.probe),
+    }
+    return compared(in_turns(loops, rounds, calls), (FLOOR,))
