@@ -397,6 +397,7 @@ static void check_refusals(void)
 	kvmppc_handle_close(&handle);
 	CHECK(kvmppc_simhost_ioctl(machine.kvm.fd, KVM_GET_API_VERSION, 1) == -EINVAL);
 	CHECK(kvmppc_simhost_ioctl(machine.vm.fd, 0xae99, 0) == -ENOTTY);
+	CHECK(kvmppc_simhost_ioctl(machine.vm.fd, KVMPPC_GET_LINUX_7_3, 0) == -ENOTTY);
 	CHECK(kvmppc_check_extension(machine.vm.fd, 249) == 1);
 	CHECK(kvmppc_check_extension(machine.vm.fd, 250) == 0);
 	CHECK(kvmppc_check_extension(machine.vm.fd, 160) == 0);
@@ -437,6 +438,9 @@ static void check_rules(void)
 	CHECK(ASK(0) == -EFAULT && ASK_V4(0) == -EFAULT);
 	wire[1] = 32;
 	CHECK(ASK_V4(wire) == -EINVAL);
+	wire[1] = 16;
+	CHECK(ASK_V4(wire) == -EINVAL);
+	CHECK(kvmppc_simhost_ioctl(vm, KVMPPC_GET_PATCH_V4, (uintptr_t)wire) == -ENOTTY);
 	/* The last byte of a tail counts as any other. */
 	memset(wire, 0, 128);
 	wire[0] = 65;
@@ -532,22 +536,19 @@ static void check_shortages(void)
 	limit(RLIMIT_NOFILE, RLIM_INFINITY);
 }
 
-/* Lets a system call fail with ENOSYS, for this process and its children. */
-static void forbid(long call)
+/* Lets a system call fail from now on; 0 under qemu-user, which has no filters. */
+static int forbid(long call, unsigned int error)
 {
 	struct sock_filter steps[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)call, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = {sizeof(steps) / sizeof(steps[0]), steps};
 
-	/* qemu-user has neither these calls nor filters. */
-	if (syscall(call, 0, NULL, 0, NULL, 0, 0) < 0 && errno == ENOSYS)
-		return;
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 /* Where there is no process_vm_readv and writev, with and without descriptors for pipes. */
@@ -555,14 +556,24 @@ static void check_pipes(void)
 {
 	struct machine machine = start("power10:/dev/kvm");
 
-	forbid(SYS_process_vm_readv);
-	forbid(SYS_process_vm_writev);
+	/* As a container forbids it, and as where there is none; qemu-user has neither. */
+	forbid(SYS_process_vm_readv, EPERM);
+	forbid(SYS_process_vm_writev, ENOSYS);
 	check_answers();
 	check_rules();
 	limit(RLIMIT_NOFILE, 3);
 	CHECK(kvmppc_handle_get_compat_caps(&machine.vm).error == -EFAULT);
 	limit(RLIMIT_NOFILE, RLIM_INFINITY);
 	stop(&machine);
+}
+
+/* There are no files in memory: the last check, since filters stay. */
+static void check_no_files(void)
+{
+	struct kvmppc_handle handle = empty();
+
+	if (forbid(SYS_memfd_create, EINVAL))
+		CHECK(kvmppc_handle_open(&handle, "power10:/dev/kvm") == -EINVAL);
 }
 
 static struct kvmppc_handle shared;
@@ -621,8 +632,14 @@ static void check_bench(void)
 	CHECK(bench.error == 0 && bench.calls == 100 && bench.longest > 0);
 	bench = kvmppc_bench_floor(machine.vm.fd, KVMPPC_REVISION_NONE, 100);
 	CHECK(bench.error == 0 && bench.calls == 100);
+	bench = kvmppc_bench_timed(machine.vm.fd, machine.vm.revision, 100, 1);
+	CHECK(bench.error == 0 && bench.calls == 1);
 	bench = kvmppc_bench_timed(-1, KVMPPC_REVISION_NONE, 100, 1U << 30);
 	CHECK(bench.error == -EBADF && bench.calls == 0);
+	stop(&machine);
+	machine = start("no-operation:/dev/kvm");
+	bench = kvmppc_bench_floor(machine.vm.fd, machine.vm.revision, 100);
+	CHECK(bench.error == -ENOTTY && bench.calls == 0);
 	stop(&machine);
 }
 
@@ -645,6 +662,7 @@ int main(int count, char **words)
 	check_bench();
 	check_shortages();
 	check_pipes();
+	check_no_files();
 	return failures != 0;
 }
 

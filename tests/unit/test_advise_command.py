@@ -183,3 +183,47 @@ def test_standard_input_that_is_closed_is_no_traceback():
     )
     assert done.returncode == 2
     assert done.stderr.startswith("kvmppc: standard input: ")
+
+
+def test_a_qemu_that_does_not_know_the_processor_gets_no_words(capsys):
+    assert advise("--for", "qemu", "--simulate", "power11-as-power10", "--qemu", "9.1") == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "9.2" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "--cpu mode=host-model,model=power10,check=none"),
+        (
+            ["--libvirt", "11.3"],
+            "--cpu mode=host-passthrough,check=none "
+            "--qemu-commandline='-machine max-cpu-compat=power10'",
+        ),
+        (
+            ["--page-size", "4k"],
+            "--cpu mode=host-model,model=power10,check=none "
+            "--xml ./features/hpt/maxpagesize=4 --xml ./features/hpt/maxpagesize/@unit=KiB",
+        ),
+    ],
+)
+def test_virt_install_gets_the_words_that_its_libvirt_takes(words, expected, capsys):
+    host = ["--simulate", "power11-as-power10", "--page-size", "64k"]
+    assert advise("--for", "virt-install", *host, *words) == 0
+    assert capsys.readouterr().out == expected + "\n"
+
+
+def test_on_the_host_itself_the_programs_are_asked_once(tmp_path, monkeypatch, capsys):
+    for name, says in (("qemu-system-ppc64", "QEMU emulator version 9.1.0"), ("virsh", "9.0.0")):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho >> {tmp_path}/{name}.log\necho {says}\n")
+        (tmp_path / name).chmod(0o755)
+    domain = tmp_path / "guest.xml"
+    domain.write_text("<domain type='kvm'><os><type arch='ppc64le'>hvm</type></os></domain>")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with simulated_host("power10"):  # without --simulate: as where this is the host
+        assert main(["check", str(domain), str(domain), "--json", "--page-size", "64k"]) == 0
+        places = {json.loads(line)["for"] for line in capsys.readouterr().out.splitlines()}
+        assert advise("--for", "property") == 0
+    assert places == {"QEMU 9.1, libvirt 9.0"}
+    assert (tmp_path / "qemu-system-ppc64.log").read_text() == "\n"

@@ -265,3 +265,14 @@ def test_no_bucket_is_wider_than_a_64th_of_its_start(index):
     start, end = lib.kvmppc_bench_start(index), lib.kvmppc_bench_start(index + 1)
     assert start < end
     assert end - start == 1 or (end - start) * 64 <= start
+
+
+def test_threads_are_told_in_a_line_of_their_own(capsys):
+    assert main(["bench", "--simulate", "power10", "--count", "50", "--threads", "2"]) == 0
+    assert "threads    2 together make " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("count", ["0", "257", "1000", "-1", "two"])
+def test_a_number_of_threads_that_cannot_be_is_refused(count, capsys):
+    assert main(["bench", "--simulate", "power10", f"--threads={count}"]) == 2
+    assert "a number of threads is from 1 to 256" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvmppc import CompatCaps
-from kvmppc.caps import PATCH_V4, REVISIONS
+from kvmppc.caps import PATCH_V4, REVISIONS, Revision
 from kvmppc.processors import GRANTABLE, modes_of, unknown_bits_of
 
 MASKS = st.integers(0, (1 << 64) - 1)
@@ -79,3 +79,8 @@ def test_a_value_shows_mask_modes_and_revision():
         "<kvmppc.CompatCaps 0x6000000000000000 power9, power10 (linux-7.3)>"
     )
     assert "no known mode" in repr(CompatCaps(0))
+
+
+def test_there_are_no_other_revisions_than_those_known():
+    with pytest.raises(ValueError, match="revision"):
+        Revision("linux-9.9")

@@ -224,3 +224,8 @@ def test_any_text_is_read_without_a_traceback(text):
             assert command._meaning(finding)
         else:
             assert all(0 <= number < 1 << 64 for number in finding)
+
+
+@pytest.mark.parametrize("groups", ["0f00 00", "0f0 000 06", "0f 0000 06", "00 00 00 00 00 00"])
+def test_a_dump_of_no_number_is_none(groups):
+    assert findings(f"00000000: {groups}") == []

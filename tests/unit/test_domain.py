@@ -146,6 +146,7 @@ def test_a_domain_can_be_copied_and_pickled_and_is_equal_to_its_copy():
         (b"<?xml version='1.0' encoding='rot13'?><domain/>", "encoding"),
         (b"<domain type='\xff'/>", "not XML"),
         (b"<domain><qemu:commandline/></domain>", "unbound prefix"),
+        (b"<domain type='kvm' a:b='c'/>", "unbound prefix 'a'"),
     ],
 )
 def test_what_is_no_domain_is_refused_with_what_it_is(data, message):

@@ -151,3 +151,10 @@ def test_what_is_not_known_is_said(monkeypatch, capsys):
 def test_log_and_record_cannot_both_come_from_standard_input(capsys):
     assert main(["explain", "--report", "-"]) == 2
     assert "give one of them as a file" in capsys.readouterr().err
+
+
+def test_a_host_that_gave_no_answer_is_told_with_its_reason():
+    with simulated_host("no-permission"):
+        [found] = explain(["error: kvm run failed Invalid argument"], kvmppc.probe())
+    assert "open /dev/kvm: " in found.why
+    assert "max-cpu-compat=MODE" in found.remedy

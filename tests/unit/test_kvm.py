@@ -313,3 +313,11 @@ def test_a_path_may_be_a_path_object(kvmppc_host, tmp_path):
     with pytest.raises(kvmppc.DeviceNotFoundError) as caught:
         Kvm(tmp_path / "kvm")
     assert caught.value.filename == str(tmp_path / "kvm")
+
+
+def test_another_version_of_kvms_api_is_refused_by_its_number(kvmppc_host, monkeypatch):
+    kvmppc_host("power10")
+    monkeypatch.setattr("kvmppc.kvm.API_VERSION", 13)
+    with pytest.raises(kvmppc.ApiVersionError) as caught:
+        Kvm()
+    assert caught.value.api_version == 12

@@ -212,3 +212,8 @@ def test_on_an_older_kernel_doctor_tells_that_a_later_one_will_refuse():
     )
     assert "is likely not to start" in found
     assert "From Linux 7.3 on it does not" in found
+
+
+def test_a_page_size_that_is_not_known_is_not_judged(real):
+    unknown = HostReport.from_dict({**real.to_dict(), "page_size": None})
+    assert look(unknown, Place())["pages"][0] == "not asked"

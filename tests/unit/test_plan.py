@@ -9,6 +9,7 @@ from kvmppc.cli import main
 from kvmppc.commands import UsageError
 from kvmppc.commands.places import read_places
 from kvmppc.fleet.hosts import Answer, Host
+from kvmppc.fleet.page import escaped
 from kvmppc.fleet.plan import Guest, make_plan
 from kvmppc.fleet.plantext import letters, plan_json, plan_markdown, plan_text
 from kvmppc.guest.domain import Domain
@@ -313,3 +314,41 @@ def test_what_a_line_of_places_leaves_out_is_as_for_all():
         "b": others,
         "c": Place((11, 1), (12, 8), None, 4 << 10),
     }
+
+
+def test_sentences_tell_what_cannot_be_made_to_run_and_what_is_emulated():
+    plan = plan_of(
+        [guest("none", arch="x86_64"), guest("power9"), guest("none", "tcg", kind="qemu")]
+    )
+    text = plan_text(plan)
+    assert "\nunsure       " in text
+    assert "\n  Emulated" in text
+
+
+def test_where_no_mode_is_common_the_reason_stands_in_its_place():
+    text = plan_text(
+        plan_of([guest("power10")], [host("powervm-power11"), host("power11-as-power9")])
+    )
+    assert "\ncommon mode  none. " in text
+
+
+def test_guests_and_records_cannot_both_come_from_standard_input(capsys):
+    assert main(["plan", "-", "--fleet", "-"]) == 2
+    assert "standard input" in capsys.readouterr().err
+
+
+def test_where_there_is_no_guest_nothing_is_printed(files, tmp_path, capsys):
+    words = files([guest("power9")], FLEET)
+    (tmp_path / "power9.xml").write_bytes(b"<network/>")
+    assert main(words) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_of_places_is_text(files, tmp_path, capsys):
+    (tmp_path / "places").write_bytes(b"\xff")
+    assert main([*files([guest("power9")], FLEET), "--places", str(tmp_path / "places")]) == 2
+    assert "UTF-8" in capsys.readouterr().err
+
+
+def test_a_page_shows_the_begin_of_a_text_that_is_too_long():
+    assert escaped("<" * 2000) == "&lt;" * 997 + "..."

@@ -6,6 +6,7 @@ import re
 import stat
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ import kvmppc
 from kvmppc import GRANTABLE, HostReport
 from kvmppc.cli import main
 from kvmppc.commands.outputfile import write_file
-from kvmppc.output import printable, report_metrics, report_shell
+from kvmppc.output import printable, report_metrics, report_shell, report_text
 from kvmppc.testing import simulated_host, simulated_hosts
 
 HOSTS = [host.name for host in simulated_hosts()]
@@ -263,3 +264,14 @@ def test_a_reader_sees_the_whole_file_or_the_one_before(tmp_path):
     writer.join()
     assert seen <= texts
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_schema_that_is_printed_is_the_one_in_the_package(capsys):
+    assert main(["probe", "--schema"]) == 0
+    schema = Path(kvmppc.__file__).with_name("record.schema.json").read_text()
+    assert capsys.readouterr().out == schema
+
+
+def test_a_host_that_grants_no_mode_says_so():
+    nothing = {"compat_capabilities": "0x0", "modes": [], "newest": None}
+    assert "modes      none" in report_text(probed("power9", **nothing))

@@ -170,6 +170,8 @@ def test_what_a_domain_says_is_quoted_short_and_in_ascii():
         (["-machine", "max-cpu-compat=power10"], "yes"),
         (["-M", "pseries,max-cpu-compat=power10"], "yes"),
         (["--machine", "type=pseries,max-cpu-compat=power9,usb=off"], "yes"),
+        (["-machine", "pseries,usb,max-cpu-compat=power9"], "yes"),
+        (["-machine", "max-cpu-compat=power9,accel=tcg"], "unknown"),
         (["-machine", "max-cpu-compat=power11"], "no"),
         (["-machine", "max-cpu-compat=power10", "-machine", "usb=off"], "yes"),
         (["-M", "max-cpu-compat=power10", "--machine", "max-cpu-compat=power11"], "no"),
@@ -442,3 +444,44 @@ def test_what_is_to_be_written_instead_starts_or_can_not_be(cpu, place, host, ac
     )
     then = check_domain(fixed, report, place, accept_hint=accept)
     assert then.answer == ("yes" if report.status == "known" or accept else "likely yes")
+
+
+def by_name(model, check="partial", vendor=""):
+    vendor = vendor and f"<vendor>{vendor}</vendor>"
+    return xml(f"<cpu mode='custom' check='{check}'><model>{model}</model>{vendor}</cpu>")
+
+
+@pytest.mark.parametrize(
+    ("data", "place", "says"),
+    [
+        (by_name("POWER11"), Place(libvirt=(11, 3)), "libvirt"),
+        (by_name("POWER11", vendor="Intel"), Place(), "'Intel'"),
+        (by_name("banana"), Place(), "'banana'"),
+        (by_name("power11"), Place(), "'POWER11'"),
+        (by_name("POWER10"), Place(), "power11"),
+    ],
+)
+def test_a_processor_by_its_name_is_compared_by_libvirt_first(data, place, says):
+    found = verdict(data, COMPAT, place)
+    assert found.answer == "no"
+    assert says in found.reason
+
+
+@pytest.mark.parametrize(
+    ("data", "report", "says"),
+    [
+        (PASSTHROUGH, report_of("power11", cpu_physical=None), "processor"),
+        (by_name("POWER11"), report_of("power11", cpu_physical=None), "processor"),
+        (with_words("-cpu", "banana"), COMPAT, "'banana'"),
+        (named("power8"), report_of("powernv10"), "hash page table"),
+    ],
+)
+def test_what_is_not_known_here_is_not_guessed(data, report, says):
+    found = verdict(data, report)
+    assert found.answer == "unknown"
+    assert says in found.reason
+
+
+def test_a_verdict_shows_the_answer_and_what_to_write():
+    assert repr(verdict(PASSTHROUGH)) == "<kvmppc.guest.verdict.Verdict no mode=power10>"
+    assert repr(verdict(named("power9"))) == "<kvmppc.guest.verdict.Verdict yes>"
