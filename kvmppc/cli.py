@@ -121,7 +121,7 @@ def _crashed(error: Exception, in_full: bool) -> int:
             streams.tell("out of memory; raise the limit (ulimit -v) or read less at a time")
         else:
             cause = f"{type(error).__name__}: {error}"
-            streams.tell(f"internal error: {cause}; report it with what {_TRACEBACK} prints")
+            streams.tell(f"internal error: {cause}; report it with the output of {_TRACEBACK}")
     except MemoryError:
         pass  # the exit code says enough
     return CRASH

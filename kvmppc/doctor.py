@@ -44,6 +44,7 @@ STEPS = (
 )
 """The names of the steps, in order."""
 
+_ON_HOST = "Run kvmppc doctor on the host itself."
 _ADVISE = "Give guests a granted mode: run kvmppc advise."
 
 # The step that makes each call.
@@ -117,8 +118,7 @@ def diagnose(device: str | None = "/dev/kvm") -> tuple[Step, ...]:
 def _architecture(host: Host) -> Step:
     if host.is_power:
         return Step("architecture", "pass", host.machine)
-    remedy = "Ask on an IBM Power host, or try a simulated one: kvmppc hosts lists them."
-    return Step("architecture", "fail", f"{host.machine}, not ppc64le", remedy)
+    return Step("architecture", "fail", f"{host.machine}, not ppc64", remedies.NOT_POWER)
 
 
 def _platform(host: Host) -> Step:
@@ -126,7 +126,7 @@ def _platform(host: Host) -> Step:
         found = "the device tree names no known platform"
         if not host.has_tree:
             found = "the device tree cannot be read (containers mask it)"
-        return Step("platform", "warn", found, "Run kvmppc doctor on the host itself.")
+        return Step("platform", "warn", found, _ON_HOST)
     names = {
         "powervm": "a partition of PowerVM",
         "kvm": "a guest of KVM or QEMU",
@@ -232,7 +232,9 @@ def _processor(host: Host, caps: CompatCaps | None) -> Step:
     """Whether guests can use the physical processor's mode, which QEMU and libvirt assume."""
     physical, effective = host.cpu_physical, host.cpu_effective
     if physical is None or effective is None:
-        found = f"{host.words!a} in /proc/cpuinfo" if host.words else "not in /proc/cpuinfo"
+        if not host.words:
+            return Step("processor", "warn", "not in /proc/cpuinfo", _ON_HOST)
+        found = f"unknown: {host.words!a} in /proc/cpuinfo"
         return Step("processor", "warn", found, "Update kvmppc: a newer version may know it.")
     found = f"{physical.label}, running in {effective.label} mode"
     ways = []

@@ -31,7 +31,7 @@ PARSERS = {
 }
 HELP = "show the help of a command"
 VERSION = "show the version"
-FILES = {"DIR", "FILE", "FOLDER", "PATH", "DOMAIN.xml", "RECORD"}
+FILES = {"DIR", "FILE", "PATH", "DOMAIN.xml", "RECORD"}
 NAMES = {
     "MODE": [str(mode) for mode in GRANTABLE],
     "NAME": [host.name for host in simulated_hosts()],

@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ignore-unknown",
         action="store_true",
-        help="exit as if the hosts without an answer were not there",
+        help="ignore hosts without an answer in the exit code",
     )
     parser.add_argument(
         "--expect",
@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="write to this file and replace it atomically",
+        help="write to FILE, replacing it atomically; - for standard output",
     )
 
 
@@ -134,7 +134,7 @@ def _size(paths: list[str]) -> int | None:
 
 def _show(fleet: Fleet, form: str, output: str | None) -> None:
     """Prints the fleet in one of the forms, or writes it to a file."""
-    if output is not None:
+    if output not in (None, "-"):
         write_file(output, streams.batches(_parts(fleet, form)))
     elif form != "text":
         streams.answer_parts(_parts(fleet, form))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Checks whether guests start on this host with the CPU settings of their libvirt domains. If
 not, prints what to write instead. The answer is for the QEMU and libvirt versions and the page
-size of this host, unless options give others; it names them.
+size of this host, unless options give others.
 
 With --fix, prints the domain with a granted mode inserted. --in-place writes it back to its
 file (do not redirect to that file: the shell empties it first), --output-dir to a directory.
@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form.add_argument(
         "--fix",
         action="store_true",
-        help="print the domain, with a granted mode inserted if it does not start as it is",
+        help="print the domain; if it does not start as it is, with a granted mode inserted",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(

@@ -32,7 +32,7 @@ orders.
 
 exit codes:
   0  at least one number or name is known
-  1  no number is known; what they could be is printed
+  1  no number is known; what each could be was printed
   2  usage error, neither a number of at most 64 bits nor a known name, or the output cannot
      be written
 """

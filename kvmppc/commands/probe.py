@@ -21,7 +21,7 @@ EPILOG = """\
 exit codes:
   0  the host grants a mode
   1  the host grants no mode that kvmppc knows
-  2  usage error, or the output cannot be written
+  2  usage error, the output cannot be written, or this installation cannot query KVM
   3  no answer: only a hint, unsupported, unavailable, or an error
   4  permission denied
 """
@@ -73,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         metavar="FILE",
-        help="write to this file and replace it atomically",
+        help="write to FILE, replacing it atomically; - for standard output",
     )
     parser.add_argument(
         "--exit-zero",

@@ -210,6 +210,16 @@ def test_a_file_gets_what_standard_output_would_get(fleet, tmp_path, form, capsy
     assert out.read_text() == shown
 
 
+def test_a_dash_is_standard_output(fleet, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = fleet("power10")
+    assert main(["baseline", "--json", path]) == 0
+    printed = capsys.readouterr().out
+    assert main(["baseline", "--json", "--output", "-", path]) == 0
+    assert capsys.readouterr().out == printed
+    assert not Path("-").exists()
+
+
 def test_an_interrupted_command_leaves_the_file_as_it_was(tmp_path):
     out = tmp_path / "out"
     out.write_text("before")

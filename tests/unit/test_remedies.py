@@ -154,3 +154,16 @@ def test_linux_7_3_is_the_first_that_has_the_ioctl(tmp_path, kernel, older):
     reason, remedy = cannot_ask(Host(Source(str(tmp_path), ("node", kernel, "ppc64le"))))
     assert (remedy is not None) == older
     assert ("although this is Linux 7.3 or later" in reason) != older
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "says"),
+    [({}, "on the host itself"), ({"/proc/cpuinfo": b"cpu\t: POWER13\n"}, "Update kvmppc")],
+)
+def test_an_unknown_processor_is_blamed_on_this_version_only_if_it_has_a_name(cpuinfo, says):
+    before = use_source(Files({**PARTITION, **cpuinfo}, auxv=(None, None, None)))
+    try:
+        steps = {step.name: step for step in diagnose(None)}
+    finally:
+        use_source(before)
+    assert says in steps["processor"].remedy
