@@ -188,7 +188,8 @@ def test_a_fault_of_its_own_is_no_answer_but_a_code_of_its_own_and_a_line():
     done = crash("RuntimeError('\\x1b[31m')")
     assert (done.returncode, done.stdout) == (70, "")
     assert done.stderr == (
-        "kvmppc: internal error: RuntimeError: \\x1b[31m; report it with what --traceback prints\n"
+        "kvmppc: internal error: RuntimeError: \\x1b[31m; "
+        "report it with the output of --traceback\n"
     )
 
 
