@@ -53,6 +53,19 @@ void kvmppc_handle_close(struct kvmppc_handle *handle)
 		close_owned(handle);
 }
 
+/*
+ * For a child after fork, before it asks anything. The other threads of its
+ * parent do not exist in it, so that their calls never end there: without this
+ * none would be the last one out, and the child would keep the descriptor.
+ */
+void kvmppc_handle_forked(struct kvmppc_handle *handle)
+{
+	int before = __atomic_fetch_and(&handle->users, KVMPPC_HANDLE_CLOSED, __ATOMIC_SEQ_CST);
+
+	if (before > KVMPPC_HANDLE_CLOSED)
+		close_owned(handle);
+}
+
 /* Stores a new descriptor in its handle and returns 0; passes a negative errno on. */
 static int keep(struct kvmppc_handle *handle, int fd)
 {

@@ -37,6 +37,7 @@ int kvmppc_handle_create_vm(struct kvmppc_handle *kvm, struct kvmppc_handle *vm)
 int kvmppc_handle_get_revision(struct kvmppc_handle *handle);
 struct kvmppc_answer kvmppc_handle_get_compat_caps(struct kvmppc_handle *vm);
 void kvmppc_handle_close(struct kvmppc_handle *handle);
+void kvmppc_handle_forked(struct kvmppc_handle *handle);
 int kvmppc_handle_enter(struct kvmppc_handle *handle);
 void kvmppc_handle_leave(struct kvmppc_handle *handle);
 /* cdef ends */

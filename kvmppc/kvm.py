@@ -11,6 +11,9 @@ import os
 # The built-in half of warnings: needs no import at exit, when a forgotten handle may be found.
 from _warnings import warn
 
+# The built-in half of weakref.
+from _weakref import ref
+
 from kvmppc._fast import ffi as _ffi
 from kvmppc._fast import lib as _lib
 from kvmppc.caps import API_VERSION, CompatCaps, Revision
@@ -85,6 +88,20 @@ _NO_QUESTION = _ffi.new("struct kvmppc_question *")
 
 _kernel = Kernel(_ffi, _lib, "")
 
+# All handles that there are, for a child after fork().
+_handles: set[ref[_Handle]] = set()
+
+
+def _forget_other_threads() -> None:
+    """In a child, ends the calls that other threads of its parent were in: they are not in it."""
+    for reference in tuple(_handles):
+        handle = reference()
+        if handle is not None:
+            handle._kernel.lib.kvmppc_handle_forked(handle._data)
+
+
+os.register_at_fork(after_in_child=_forget_other_threads)
+
 
 def use_kernel(kernel: Kernel) -> Kernel:
     """Makes new Kvm handles ask another kernel, and gives back the one before; for kvmppc.testing.
@@ -113,6 +130,7 @@ class _Handle:
         self._data = ffi.gc(ffi.new(kernel.data, (fd, -1)), kernel.lib.kvmppc_handle_close)
         self._kernel = kernel
         self._kept = kernel.kept
+        _handles.add(ref(self, _handles.discard))
 
     def fileno(self) -> int:
         """The descriptor's number, still owned by the handle. Raises ClosedError if closed."""

@@ -262,6 +262,21 @@ static void check_system_calls(void)
 	CHECK(kvmppc_handle_get_revision(&handle) == -EBADF);
 }
 
+/* A child in which a call of another thread never ends, on a handle that was closed before or not. */
+static void check_forking(int closed_before)
+{
+	struct kvmppc_handle handle = empty();
+
+	CHECK(kvmppc_handle_open(&handle, "/dev/null") == 0 && handle.fd == 0);
+	CHECK(kvmppc_handle_enter(&handle) == 0);
+	if (closed_before)
+		kvmppc_handle_close(&handle);
+	CHECK(fcntl(0, F_GETFD) == FD_CLOEXEC);
+	kvmppc_handle_forked(&handle);
+	kvmppc_handle_close(&handle);
+	CHECK(fcntl(0, F_GETFD) == -1);
+}
+
 /* A descriptor is closed by the last who uses it and by nobody else, the number 0 too. */
 static void check_closing(void)
 {
@@ -277,6 +292,8 @@ static void check_closing(void)
 	CHECK(fcntl(0, F_GETFD) == FD_CLOEXEC);
 	kvmppc_handle_leave(&handle);
 	CHECK(fcntl(0, F_GETFD) == -1);
+	check_forking(0);
+	check_forking(1);
 	handle = (struct kvmppc_handle){.fd = 2, .owned = -1};
 	kvmppc_handle_close(&handle);
 	CHECK(fcntl(2, F_GETFD) == 0);

@@ -8,6 +8,7 @@ import threading
 import warnings
 
 import pytest
+from confined import in_child
 from hypothesis import settings
 
 import kvmppc
@@ -131,6 +132,25 @@ def test_a_descriptor_is_closed_after_the_last_question_that_is_under_way(kvmppc
     lib.kvmppc_handle_leave(data)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
+
+
+@pytest.mark.parametrize("closed_before", [False, True])
+def test_a_child_closes_what_another_thread_of_its_parent_was_asking(kvmppc_host, closed_before):
+    kvmppc_host("power10")
+    with Kvm() as kvm:
+        fd = kvm.fileno()
+        assert lib.kvmppc_handle_enter(kvm._data) == fd  # as a thread does that goes on asking
+        if closed_before:
+            kvm.close()
+
+        def child():
+            kvm.close()
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                os.fstat(fd)
+
+        in_child(child)
+        os.fstat(fd)
+        lib.kvmppc_handle_leave(kvm._data)
 
 
 INTERRUPTED = """
