@@ -81,7 +81,7 @@ def _facts(fleet: Fleet) -> Iterator[tuple[str, str]]:
         yield mode, f"granted by {_count(granting)}, not granted by {fleet.known - granting:,}"
     if fleet.known < fleet.hosts:
         unknown = _count(fleet.hosts - fleet.known)
-        yield "Unknown", f"no answer from {unknown}, which count neither as yes nor as no"
+        yield "Unknown", f"no answer from {unknown}: neither yes nor no"
     if fleet.expecting:
         yield "Expected", differences(fleet)
     if fleet.simulated:

@@ -59,7 +59,7 @@ def facts(plan: Plan) -> Iterator[tuple[str, str]]:
     unsure = sum(len(guests.members) for guests in plan.guests if guests.hindrance)
     if unsure and plan.mode is not None:
         guests = "1 guest, which is" if unsure == 1 else f"{unsure:,} guests, which are"
-        yield "Unsure", f"no answer for {guests} left out too"
+        yield "Unsure", f"no answer for {guests} left out"
 
 
 def sentences(plan: Plan, guests: Guests) -> Iterator[str]:

@@ -257,14 +257,14 @@ def _refused_by_libvirt(asks: Asks, host: HostAnswer, place: Place) -> str | Non
 def _refused_custom(model: str, asks: Asks, host: HostAnswer, place: Place) -> str | None:
     """Why libvirt or KVM refuses the processor of custom; None where neither does."""
     named, own = find_processor(model), host.own_mode
-    asked = f"The domain asks for the processor {_short(model)} (custom, which is -cpu)"
+    asked = f"The domain asks for the processor {_short(model)} (custom, passed as -cpu)"
     if named is not None and own is not None and named.mode != own:
         return f"{asked}. KVM presents only the physical one, {host.cpu_physical}."
     compares = asks.cpu_check not in ("none", "full")
     if compares and not place.has_host_model(host.cpu_physical):
         return f"{asked}. libvirt cannot compare it, because it does not know that of the host."
     if compares and asks.cpu_vendor not in (None, libvirt.VENDOR):
-        return f"{asked} of the vendor {_short(asks.cpu_vendor)}. Write {libvirt.VENDOR}."
+        return f"{asked} of {_short(asks.cpu_vendor)}. The vendor is {libvirt.VENDOR}."
     if named is None:
         return f"{asked}, which libvirt does not know." if compares else None
     if "_" in model and not compares:
@@ -304,12 +304,13 @@ def _by_mode(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuM
             f"What the mode {_short(asks.cpu_mode)} of <cpu> does on Power is not known.",
             None,
         )
+    cpu_mode = asks.cpu_mode if words.cpu is None else "custom"
     what = {
         None: "Without a processor in the domain",
         "custom": "With -cpu host in <qemu:commandline>",
         "host-model": "With host-model without a <model> (-cpu host)",
         "host-passthrough": "With host-passthrough (-cpu host)",
-    }[asks.cpu_mode]
+    }[cpu_mode]
     return _physical(asks, host, place, what)
 
 
@@ -331,7 +332,7 @@ def _mode(asks: Asks, host: HostAnswer, place: Place, name: str) -> tuple[str, s
     if mode < _OLDEST:
         if host.platform == "powernv":
             return "unknown", f"{asked}, which requires a hash page table.", None
-        return _no(asks, host, f"{asked}. Nested guests support radix only: {_OLDEST} and later.")
+        return _no(asks, host, f"{asked}. Nested guests support radix only, so {_OLDEST} or later.")
     if host.status == "known":
         if mode in host.modes:
             return "yes", f"{asked}. {_grants(host)}", mode

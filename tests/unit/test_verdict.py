@@ -108,6 +108,12 @@ def test_a_verdict_says_what_is_asked_for_and_what_is_granted():
     assert "The host runs in power10 mode, and grants power9, power10." in reason
 
 
+@pytest.mark.parametrize("cpu", ["", "<cpu mode='host-model'/>"])
+def test_a_verdict_names_the_words_that_count(cpu):
+    reason = verdict(with_words("-cpu", "host", cpu=cpu)).reason
+    assert reason.startswith("With -cpu host in <qemu:commandline>, ")
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
