@@ -4,16 +4,7 @@
  * before libc's open and ioctl; the test sets what it answers in odd_kernel, by
  * ctypes.
  */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#include <linux/kvm.h>
+#include "../shared/kernel.h"
 
 /* A call's result, or -1 and an errno; and how often, 0 for always, until it is answered as is right. */
 struct odd_answer {
@@ -47,20 +38,12 @@ static int give(const struct odd_answer *answer)
 	return answer->result;
 }
 
-int open(const char *path, int flags, ...)
+static int open_kvm(int flags)
 {
-	va_list rest;
-	mode_t mode;
-
-	va_start(rest, flags);
-	mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;
-	va_end(rest);
-	if (strcmp(path, "/dev/kvm") == 0) {
-		if (is_odd(&odd_kernel.open) && odd_kernel.open.error != 0)
-			return give(&odd_kernel.open);
-		path = "/dev/null";
-	}
-	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+	(void)flags;
+	if (is_odd(&odd_kernel.open) && odd_kernel.open.error != 0)
+		return give(&odd_kernel.open);
+	return null_device();
 }
 
 /* The question itself: an odd result with an odd struct, then a right one of as many bytes as were sent. */
@@ -76,29 +59,24 @@ static int get(uint64_t *wire)
 	return odd ? give(&odd_kernel.get) : 0;
 }
 
-int ioctl(int fd, unsigned long request, ...)
+static int answer(int fd, unsigned long request, uintptr_t argument)
 {
 	static int vm = -1;
-	uintptr_t argument;
-	va_list rest;
 
-	va_start(rest, request);
-	argument = va_arg(rest, uintptr_t);
-	va_end(rest);
 	switch (request) {
 	case KVM_GET_API_VERSION:
 		return is_odd(&odd_kernel.version) ? give(&odd_kernel.version) : KVM_API_VERSION;
 	case KVM_CREATE_VM:
 		if (is_odd(&odd_kernel.create_vm))
 			return vm = give(&odd_kernel.create_vm);
-		return vm = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
+		return vm = null_device();
 	case KVM_CHECK_EXTENSION:
 		if (argument != 250)
 			return 0;
 		if (fd == vm)
 			return is_odd(&odd_kernel.capability_of_vm) ? give(&odd_kernel.capability_of_vm) : 1;
 		return is_odd(&odd_kernel.capability_250) ? give(&odd_kernel.capability_250) : 1;
-	case _IO(KVMIO, 0xb8):
+	case GET_COMPAT_CAPS:
 		/* A closed or recycled descriptor is not asked: it is a fault of the test then. */
 		return fd == vm ? get((uint64_t *)argument) : (errno = EBADF, -1);
 	default:
