@@ -97,7 +97,7 @@ def test_nothing_is_wider_than_the_terminal(case, columns, files):
     words = [word.format(files) for word in COMMANDS[case]]
     text = shown(*words, columns=columns)
     assert text
-    assert [line for line in text.split("\n") if _columns(line) > columns] == []
+    assert [line for line in re.split("[\n\r]", text) if _columns(line) > columns] == []
 
 
 def test_what_goes_on_is_indented_under_its_column():
