@@ -86,7 +86,7 @@ NO_ANSWER = {2, 3, 4, 70}
 
 # How often a call of a kind has been made to fail, by any command.
 TRIED: dict[str, int] = {}
-OFTEN = 5
+OFTEN = 4
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,8 @@ class Command:
     def judged(self, done, after, call, name):
         lines = done.stderr.splitlines()
         told = lines and all(line.startswith("kvmppc: ") for line in lines)
-        # Without getrandom() Python itself opens /dev/urandom, and keeps it.
+        # strace does not make the close that fails: test_closing.py does. Without getrandom()
+        # Python itself opens /dev/urandom, and keeps it.
         if "descriptors-are-left-open" in after and call.name not in ("close", "getrandom"):
             return "something is left open"
         after.pop("descriptors-are-left-open", None)
