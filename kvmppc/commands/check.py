@@ -188,7 +188,7 @@ class _Checker:
         name = f"{asking.input_name(path)}: " if self.many else ""
         mode = verdict.mode
         if verdict.answer not in ("yes", "no") or (verdict.answer == "no" and mode is None):
-            streams.tell(name + "; ".join(_lines(verdict)))
+            streams.tell(name + _not_fixed(verdict))
             return CODES[verdict.answer]
         if self.arguments.mode is not None:
             try:
@@ -201,7 +201,7 @@ class _Checker:
         if mode is not None:
             left = self.verdict(Domain(fixed))
             if left.answer != "yes":
-                streams.tell(f"{name}--fix cannot fix it. {'; '.join(_lines(left))}")
+                streams.tell(name + _not_fixed(left))
                 return CODES[left.answer]
         self.write(path, fixed, changed=fixed != domain.data)
         done = "no change needed" if mode is None else f"inserted {mode}"
@@ -239,6 +239,14 @@ def _lines(verdict: Verdict) -> list[str]:
     lines += map(_also, verdict.also)
     lines += [f"write instead: {element}" for element in verdict.instead]
     return lines
+
+
+def _not_fixed(verdict: Verdict) -> str:
+    """Why --fix wrote nothing, and what to do if it can."""
+    lines = _lines(verdict)
+    if verdict.answer in ("likely yes", "likely no"):
+        return "; ".join([*lines, "to use the hint, add --accept-hint"])
+    return "; ".join([*lines, "--fix cannot fix it"] if verdict.answer == "no" else lines)
 
 
 def _also(text: str) -> str:

@@ -339,6 +339,16 @@ def test_where_nothing_can_be_put_in_fix_prints_nothing(data, host, words, code,
     assert err.startswith("kvmppc: ")
 
 
+@pytest.mark.parametrize("cpu", ["", "<cpu mode='host-passthrough'/>"])
+@pytest.mark.parametrize("host", ["linux-6.12", "linux-6.12-as-power10"])
+def test_a_hint_is_no_reason_to_say_that_a_domain_cannot_be_fixed(cpu, host, check, capsys):
+    assert check(domain(cpu), "--fix", host=host) == 3
+    err = capsys.readouterr().err
+    assert "cannot fix it" not in err
+    assert "add --accept-hint" in err
+    assert check(domain(cpu), "--fix", "--accept-hint", host=host) == 0
+
+
 def test_fix_has_nothing_to_put_in_where_the_host_grants_nothing(check, tmp_path, capsys):
     path = tmp_path / "record.json"
     with simulated_host("power9"):
