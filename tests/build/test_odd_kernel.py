@@ -86,6 +86,9 @@ ODD = {
     "open, EINTR 100 times": ({"open": refused(errno.EINTR, 100)}, BOTH),
     "open, no descriptor left": ({"open": refused(errno.EMFILE)}, ("KvmError", errno.EMFILE)),
     "open, an errno nobody knows": ({"open": refused(4000)}, ("KvmError", 4000)),
+    "open, EPERM": ({"open": refused(errno.EPERM)}, ("DevicePermissionError", errno.EPERM)),
+    "open, ENODEV": ({"open": refused(errno.ENODEV)}, ("NoModuleError", errno.ENODEV)),
+    "open, ENXIO": ({"open": refused(errno.ENXIO)}, ("NoModuleError", errno.ENXIO)),
     **{
         f"API version {number}": (
             {"version": answered(number)},
@@ -121,7 +124,7 @@ ODD = {
             {"create_vm": refused(number)},
             ("VmCreationError", number),
         )
-        for number in (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM, errno.EBUSY)
+        for number in map(errno.__dict__.get, "EMFILE ENFILE EIO ENOMEM EBUSY EPERM".split())
     },
     **{
         f"success, {size} bytes": (
@@ -192,6 +195,18 @@ def test_an_odd_kernel_gets_an_error_or_the_right_answer(outcomes, name):
         assert found["status"] not in ("known", "hint")
     else:
         assert set(found["modes"]) == set(found["granted"]) == expected
+
+
+def test_each_kind_of_refusal_has_its_status(outcomes):
+    statuses = {
+        "DevicePermissionError": "denied",
+        "NoModuleError": "unavailable",
+        "VmCreationError": "unavailable",
+        "UnsupportedError": "unsupported",
+    }
+    for found in outcomes.values():
+        if "error" in found:
+            assert found["status"] == statuses.get(found["error"], "error")
 
 
 def test_what_the_kernel_gave_is_kept(outcomes):

@@ -74,6 +74,12 @@ def test_a_value_cannot_be_changed():
         REVISIONS[0].other = 1  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("name", ["", "banana", "linux-7", "linux-7.3 ", "patch-v5"])
+def test_what_is_no_revision_is_refused(name):
+    with pytest.raises(ValueError, match="revision"):
+        Revision(name)
+
+
 def test_a_value_shows_mask_modes_and_revision():
     assert repr(CompatCaps(0x6000000000000000)) == (
         "<kvmppc.CompatCaps 0x6000000000000000 power9, power10 (linux-7.3)>"

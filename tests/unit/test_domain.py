@@ -44,6 +44,12 @@ def verdict(data, report=COMPAT):
 # What is asked for.
 
 
+def test_every_feature_that_keeps_a_guest_from_starting_is_turned_off():
+    features = "<features><htm state='on'/><nested-hv state='on'/></features>"
+    changed = Domain(Domain(xml(more=features)).with_mode(P10))
+    assert (changed.asks.htm, changed.asks.nested_hv) == ("off", "off")
+
+
 @pytest.mark.parametrize("empty", ["''", '""'])
 def test_an_empty_attribute_does_not_hide_those_after_it(empty):
     cpu = f"<cpu id={empty} mode='custom'><model>POWER9</model></cpu>"

@@ -119,7 +119,8 @@ def test_only_a_device_that_does_not_exist_is_blamed_on_a_container(number):
 
 @pytest.mark.parametrize("operation", ["open", "KVM_CREATE_VM"])
 def test_a_mode_without_nesting_keeps_a_device_from_opening_and_a_vm_from_being_created(operation):
-    for pvr, says in ((0x00800200, "compatibility mode"), (0x004D0200, "or later processor")):
+    set_lower, too_old = "compatibility mode", "or later processor"
+    for pvr, says in ((0x00800200, set_lower), (None, set_lower), (0x004D0200, too_old)):
         auxv = ("power8", None, pvr)
         reason, remedy = explained(errno.ENODEV, operation, PARTITION, auxv=auxv)
         assert "runs in POWER8 mode" in reason
@@ -141,6 +142,13 @@ def test_a_mode_that_the_kernel_cannot_map_is_shown_by_its_number():
     for number in (errno.EFAULT, errno.ENOTTY):
         assert "0x0f000099" not in explained(number, operation, files)[0]
     assert "modprobe -r kvm_pr" in explained(errno.ENOTTY, operation, files)[1]
+
+
+def test_elsewhere_than_on_power_nothing_is_added(tmp_path):
+    (tmp_path / "sys/module/kvm_hv/parameters").mkdir(parents=True)
+    host = Host(Source(str(tmp_path), ("node", "7.3.0", "x86_64")))
+    error = refusal(errno.ENOENT, "open", "/dev/kvm")
+    assert explain(error, host) == (error.reason, error.remedy)
 
 
 def test_an_error_that_nothing_is_known_of_has_no_remedy():
