@@ -440,6 +440,17 @@ static void check_rules(void)
 #define ASK_V4(at) kvmppc_simhost_ioctl(other.vm.fd, KVMPPC_GET_PATCH_V4, (uintptr_t)(at))
 	struct machine other = start("patch-v4-strict:/dev/kvm");
 
+	/* Neither revision's request is the other's, and a VM has no other. */
+	CHECK(kvmppc_simhost_ioctl(vm, KVMPPC_GET_PATCH_V4, (uintptr_t)wire) == -ENOTTY);
+	CHECK(kvmppc_simhost_ioctl(other.vm.fd, KVMPPC_GET_LINUX_7_3, (uintptr_t)wire) == -ENOTTY);
+	for (int i = 0; i < 2; i++) {
+		int fd = i == 0 ? vm : other.vm.fd;
+
+		CHECK(kvmppc_simhost_ioctl(fd, KVM_GET_API_VERSION, 0) == -ENOTTY);
+		CHECK(kvmppc_simhost_ioctl(fd, KVM_CREATE_VM, 0) == -ENOTTY);
+		CHECK(kvmppc_simhost_ioctl(fd, 0xae99, 0) == -ENOTTY);
+		CHECK(kvmppc_simhost_ioctl(fd, 0xffffffff, 0) == -ENOTTY);
+	}
 	wire[0] = 40;
 	CHECK(ASK(wire) == 0 && wire[0] == 32);
 	wire[0] = 40;
@@ -458,11 +469,15 @@ static void check_rules(void)
 	wire[1] = 16;
 	CHECK(ASK_V4(wire) == -EINVAL);
 	CHECK(kvmppc_simhost_ioctl(vm, KVMPPC_GET_PATCH_V4, (uintptr_t)wire) == -ENOTTY);
-	/* The last byte of a tail counts as any other. */
-	memset(wire, 0, 128);
-	wire[0] = 65;
-	memory[64] = 1;
-	CHECK(ASK(wire) == -E2BIG);
+	/* The last byte of a tail counts as any other, and what is behind it stays. */
+	for (unsigned char last = 64; last < 200; last++) {
+		memset(wire, 0, 256);
+		wire[0] = last + 1U;
+		memory[last] = 1;
+		CHECK(ASK(wire) == -E2BIG && wire[0] == 32);
+		wire[0] = last;
+		CHECK(ASK(wire) == 0 && wire[0] == 32 && memory[last] == 1);
+	}
 	/* A size over the border, of which only the beginning can be written. */
 	for (long first = 1; first < 8; first++) {
 		unsigned char *over = memory + page - first;
@@ -471,6 +486,8 @@ static void check_rules(void)
 		memset(over, 0, 48);
 		memcpy(over, &(uint64_t){48}, 8);
 		over[47] = 1;
+		CHECK(ASK(over) == -E2BIG && over[0] == 32 && over[8] == 0 && over[47] == 1);
+		over[0] = 48;
 		CHECK(mprotect(memory + page, (size_t)page, PROT_READ) == 0);
 		CHECK(ASK(over) == -EFAULT);
 		memcpy(&size, over, sizeof(size));
@@ -494,8 +511,18 @@ static void check_rules(void)
 	wire[0] = 48;
 	wire[1] = wire[2] = wire[3] = 0;
 	CHECK(ASK(wire) == -EFAULT && wire[2] == 0);
-	CHECK(mprotect(memory + page, (size_t)page, PROT_NONE) == 0);
+	memset(memory + page - 128, 0, 128);
+	wire = (uint64_t *)(memory + page - 128);
+	wire[0] = 160;
 	CHECK(ASK(wire) == -EFAULT);
+	wire = (uint64_t *)(memory + page - 32);
+	wire[0] = 48;
+	CHECK(mprotect(memory + page, (size_t)page, PROT_NONE) == 0);
+	CHECK(ASK(wire) == -EFAULT && wire[0] == 48);
+	wire = (uint64_t *)(memory + page - 24);
+	wire[0] = 24;
+	wire[1] = 0;
+	CHECK(ASK(wire) == 0);
 	/* What comes first counts: a byte that is not zero, or memory that is not there. */
 	wire = (uint64_t *)(memory + page - 64);
 	wire[0] = 100;
@@ -512,21 +539,41 @@ static void check_rules(void)
 /* A descriptor that has all seals but is not a simulation's. */
 static void check_strangers(void)
 {
-	/* Its first word, the number of its host, and nothing else. */
-	static const struct {
+	/* Its first word, the number of its host, and how much of it there is. */
+	struct {
 		char word[8];
-		unsigned char rest[24];
-	} strangers[] = {{"kvmppc2", {0}}, {"kvmppc1", {255, 255}}, {"kvmppc1", {255, 255, 255, 255}}};
+		uint32_t host;
+		uint32_t rest[5];
+		size_t size;
+	} strangers[] = {
+		{"kvmppc0", 0, {0}, 32},
+		{"kvmppc2", 0, {0}, 32},
+		{"kvmppc1", 0, {0}, 12},
+		{"kvmppc1", UINT32_MAX, {0}, 32},
+		{"kvmppc1", 0, {0}, 32},
+	};
 
+	/* The last has the first number that is no host's. */
+	while (kvmppc_simhost_name(strangers[4].host) != NULL)
+		strangers[4].host++;
 	for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
 		int fd = memfd_create("stranger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-		CHECK(write(fd, &strangers[i], sizeof(strangers[i])) == (ssize_t)sizeof(strangers[i]));
+		CHECK(write(fd, &strangers[i], strangers[i].size) == (ssize_t)strangers[i].size);
 		CHECK(kvmppc_check_extension(fd, 250) == -ENOTTY);
 		CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) == 0);
 		CHECK(kvmppc_check_extension(fd, 250) == -ENOTTY);
 		close(fd);
 	}
+}
+
+/* The number that the next descriptor will have: as before, where none was left open. */
+static int next_descriptor(void)
+{
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	CHECK(close(fd) == 0);
+	return fd;
 }
 
 /* Sets a limit, at most to what it may be. */
@@ -544,21 +591,29 @@ static void check_shortages(void)
 {
 	struct kvmppc_handle handle = empty();
 
+	int next = next_descriptor();
+
 	signal(SIGXFSZ, SIG_IGN);
 	limit(RLIMIT_FSIZE, 0);
 	CHECK(kvmppc_handle_open(&handle, "power10:/dev/kvm") == -EFBIG);
 	limit(RLIMIT_FSIZE, RLIM_INFINITY);
+	CHECK(next_descriptor() == next);
 	limit(RLIMIT_NOFILE, 3);
 	CHECK(kvmppc_handle_open(&handle, "power10:/dev/kvm") == -EMFILE);
 	limit(RLIMIT_NOFILE, RLIM_INFINITY);
 }
 
-/* Lets a system call fail from now on; 0 under qemu-user, which has no filters. */
-static int forbid(long call, unsigned int error)
+/*
+ * Lets a system call fail from now on where its second argument is at least as
+ * large as this; 0 under qemu-user, which has no filters.
+ */
+static int forbid(long call, unsigned int least, unsigned int error)
 {
 	struct sock_filter steps[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)call, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned int)call, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, least, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -572,12 +627,20 @@ static int forbid(long call, unsigned int error)
 static void check_pipes(void)
 {
 	struct machine machine = start("power10:/dev/kvm");
+	struct machine older;
+	int next = next_descriptor();
 
 	/* As a container forbids it, and as where there is none; qemu-user has neither. */
-	forbid(SYS_process_vm_readv, EPERM);
-	forbid(SYS_process_vm_writev, ENOSYS);
+	forbid(SYS_process_vm_readv, 0, EPERM);
+	forbid(SYS_process_vm_writev, 0, ENOSYS);
+	/* As before Linux 6.3: files in memory know no flag from 8 on. */
+	forbid(SYS_memfd_create, 8, EINVAL);
 	check_answers();
 	check_rules();
+	CHECK(next_descriptor() == next);
+	older = start("power10:/dev/kvm");
+	CHECK(fcntl(older.vm.fd, F_GETFD) == FD_CLOEXEC);
+	stop(&older);
 	limit(RLIMIT_NOFILE, 3);
 	CHECK(kvmppc_handle_get_compat_caps(&machine.vm).error == -EFAULT);
 	limit(RLIMIT_NOFILE, RLIM_INFINITY);
@@ -589,7 +652,7 @@ static void check_no_files(void)
 {
 	struct kvmppc_handle handle = empty();
 
-	if (forbid(SYS_memfd_create, EINVAL))
+	if (forbid(SYS_memfd_create, 0, EINVAL))
 		CHECK(kvmppc_handle_open(&handle, "power10:/dev/kvm") == -EINVAL);
 }
 
