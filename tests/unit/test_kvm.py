@@ -200,10 +200,13 @@ def test_a_forgotten_handle_is_closed_and_complained_about(kvm):
         os.fstat(fd)
 
 
-def test_a_forgotten_handle_of_descriptor_0_is_closed_too(kvm):
+def test_descriptor_0_is_one_like_any_other(kvm):
     standard_input = os.dup(0)
     os.close(0)
     try:
+        with kvm.create_vm() as vm:
+            assert vm.fileno() == 0
+            assert vm.get_compat_caps().newest == "power10"
         vm = kvm.create_vm()
         assert vm.fileno() == 0
         with pytest.warns(ResourceWarning, match="unclosed <kvmppc.Vm fd=0>"):

@@ -128,6 +128,12 @@ def test_a_mode_without_nesting_keeps_a_device_from_opening_and_a_vm_from_being_
     assert "POWER8" not in explained(errno.EIO, "KVM_CHECK_EXTENSION", PARTITION, auxv=auxv)[0]
 
 
+def test_on_bare_metal_nothing_has_to_nest():
+    error = refusal(errno.ENODEV, "open", "/dev/kvm")
+    found = explained(errno.ENODEV, "open", BARE, auxv=("power8", "power8", 0x004D0200))
+    assert found == (error.reason, error.remedy)
+
+
 def test_the_owner_of_a_device_matters_only_where_its_mode_denies_it():
     error = refusal(errno.EPERM, "open", "/dev/kvm")
     assert explained(errno.EPERM, "open", PARTITION) == (error.reason, error.remedy or None)
