@@ -214,6 +214,18 @@ def test_the_record_is_that_hosts_throughout(name):
     assert record == {**COMMON, "hostname": name, "simulated": name, **EXPECTED[name]}
 
 
+def test_a_partition_of_powervm_with_an_older_kernel_has_a_hint_and_not_its_own_mode():
+    powervm = next(host for host in simulated_hosts() if host.name == "powervm-power11")
+    with simulated_host("linux-6.12"):
+        before = use_source(powervm.source())
+        try:
+            report = kvmppc.probe()
+        finally:
+            use_source(before)
+    assert (report.platform, report.status) == ("powervm", "hint")
+    assert (report.hint, report.modes) == ("power11", ())
+
+
 def test_the_time_is_now_in_utc():
     before = time.time()
     with simulated_host("power10"):
