@@ -16,6 +16,7 @@ from program import PROGRAM
 import kvmppc
 from kvmppc import GRANTABLE, HostReport
 from kvmppc.cli import main
+from kvmppc.commands import UsageError
 from kvmppc.commands.outputfile import write_file
 from kvmppc.output import printable, report_metrics, report_shell, report_text
 from kvmppc.testing import simulated_host, simulated_hosts
@@ -275,3 +276,12 @@ def test_the_schema_that_is_printed_is_the_one_in_the_package(capsys):
 def test_a_host_that_grants_no_mode_says_so():
     nothing = {"compat_capabilities": "0x0", "modes": [], "newest": None}
     assert "modes      none" in report_text(probed("power9", **nothing))
+
+
+@pytest.mark.parametrize("name", ["loop", "folder/", "folder/.", "folder/.."])
+def test_what_leads_to_no_file_is_refused(name, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match="give the path of"):
+        write_file(f"{tmp_path}/{name}", "text")
+    assert sorted(os.listdir(tmp_path)) == ["folder", "loop"]

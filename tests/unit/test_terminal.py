@@ -169,3 +169,8 @@ def test_only_an_outcome_at_the_begin_of_a_line_is_painted():
 def test_a_source_s_lines_become_paragraphs_and_items():
     text = "One\ntwo.\n\nexit codes:\n  0  yes,\n     or so\n  1  no\nThe end.\n"
     assert unfolded(text) == "One two.\n\nexit codes:\n  0  yes, or so\n  1  no\nThe end."
+
+
+def test_a_word_that_is_longer_than_a_line_goes_on_in_the_next():
+    assert folded("x" * 25, 10, 2).split("\n") == ["x" * 10, "  " + "x" * 8, "  " + "x" * 7]
+    assert folded("\u96fb" * 6, 10, 2).split("\n") == ["\u96fb" * 5, "  \u96fb"]
