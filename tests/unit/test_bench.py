@@ -223,7 +223,7 @@ def test_ctrl_c_is_python_s_own_again_afterwards(capsys):
 def test_rounds_add_up(vm):
     measurement = Measurement(vm, "get_compat_caps")
     for calls in (5, 7, 11):
-        measurement.round(calls)
+        measurement.round(calls, 60 * 10**9)
     assert measurement.calls == measurement.floor_calls == measurement.typed_calls == 23
     assert sum(count for _, _, count in measurement.buckets()) == 23
     assert len(measurement.ratios) == 3
