@@ -1,6 +1,6 @@
-"""Kvm and Vm: handles that own a file descriptor, with a method for each question.
+"""Kvm and Vm: handles that own a file descriptor, with a method for each ioctl.
 
-This is the only module that loads the compiled one.
+Only this module loads the compiled modules.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 
-# The built-in half of warnings: needs no import at exit, when a forgotten handle may be found.
+# The built-in half of warnings: it needs no import at exit, when an unclosed handle may be found.
 from _warnings import warn
 
 # The built-in half of weakref.
@@ -45,9 +45,9 @@ class Cap:
 
 
 class Kernel:
-    """The kernel that is asked: a compiled shim, and what it wants before a device's path."""
+    """The kernel that is asked: a compiled shim, and the prefix of its devices' paths."""
 
-    # What each handle begins with is found once, here.
+    # The initial values of each handle are looked up once, here.
     __slots__ = ("data", "ffi", "kept", "lib", "prefix")
 
     def __init__(self, ffi: Ffi, lib: Lib, prefix: str) -> None:
@@ -59,41 +59,40 @@ class Kernel:
 
 
 def _text(pointer: Text) -> str | None:
-    """A string of C's, None where there is none."""
+    """A C string as str; None for NULL."""
     return os.fsdecode(_ffi.string(pointer)) if pointer else None
 
 
-# The rows of the compiled module's table, by the number that it knows them by.
+# The revisions in the compiled module's table, by their number there.
 _REVISIONS = {
     number: Revision(_text(_lib.kvmppc_revision_name(number)) or "")
     for number in range(_lib.KVMPPC_REVISION_NONE + 1, _lib.KVMPPC_REVISIONS)
 }
 _NUMBERS = {revision: number for number, revision in _REVISIONS.items()}
 
-# Answers seen before, by revision and the mask's upper bits, so that a loop looks a value up
-# instead of making it. A host has one answer; the bound is for programs that see many (tests,
-# simulations).
+# Earlier answers, by revision and the upper bits of the mask: a loop looks a value up instead of
+# creating it. A host has one answer; the limit is for programs that see many (tests, simulations).
 _answers: dict[Revision | None, dict[int, CompatCaps]] = {
     revision: {} for revision in (None, *_NUMBERS)
 }
 _ANSWERS_KEPT = 64
 _PLAIN_SHIFT = _lib.KVMPPC_PLAIN_SHIFT
 
-# How often an interrupted call is tried: more than any handler of signals needs, and not for ever.
+# How often an interrupted call is repeated: more often than any signal handler needs.
 _TRIES = 1000
 
-# What no caller has, and what is asked of it: nothing.
+# For a handle that was not asked yet: an object that no caller has, and an empty question.
 _NO_CAPABILITY = object()
 _NO_QUESTION = _ffi.new("struct kvmppc_question *")
 
 _kernel = Kernel(_ffi, _lib, "")
 
-# All handles that there are, for a child after fork().
+# All handles, for the child after fork().
 _handles: set[ref[_Handle]] = set()
 
 
 def _forget_other_threads() -> None:
-    """In a child, ends the calls that other threads of its parent were in: they are not in it."""
+    """Ends, in a child, the calls of its parent's other threads, which do not exist in it."""
     for reference in tuple(_handles):
         handle = reference()
         if handle is not None:
@@ -104,9 +103,9 @@ os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 def use_kernel(kernel: Kernel) -> Kernel:
-    """Makes new Kvm handles ask another kernel, and gives back the one before; for kvmppc.testing.
+    """Sets the kernel that new Kvm handles ask, and returns the previous one; for kvmppc.testing.
 
-    Process-wide, like os.chdir. Handles that are open go on asking the kernel they were opened on.
+    This is process-wide, like os.chdir. Open handles keep the kernel on which they were opened.
     """
     global _kernel
     before, _kernel = _kernel, kernel
@@ -114,12 +113,12 @@ def use_kernel(kernel: Kernel) -> Kernel:
 
 
 class _Handle:
-    """What Kvm and Vm have in common: a descriptor, and the capability question."""
+    """What Kvm and Vm have in common: a descriptor, and KVM_CHECK_EXTENSION."""
 
-    # The descriptor is in _data, a struct of C's (csrc/handle.h), which closes it at the latest
-    # when it goes itself: so a signal's handler may raise anywhere. _kept is for loops: the
-    # capability asked last, the function for it and its question. One tuple, so that threads
-    # cannot mix two of them up, and known by identity, which no float or Decimal passes.
+    # The descriptor is in _data, a C struct (csrc/handle.h), which closes it when it is freed at
+    # the latest: so a signal handler may raise anywhere. _kept is for loops: the last capability,
+    # the function that asks for it, and its question. It is one tuple, so that threads cannot mix
+    # two of them. The capability is compared by identity, so no float or Decimal matches.
     __slots__ = ("__weakref__", "_data", "_kept", "_kernel")
 
     _data: HandleData
@@ -133,7 +132,11 @@ class _Handle:
         _handles.add(ref(self, _handles.discard))
 
     def fileno(self) -> int:
-        """The descriptor's number, still owned by the handle. Raises ClosedError if closed."""
+        """Returns the descriptor's number. The handle still owns it.
+
+        Raises:
+            ClosedError: the handle is closed.
+        """
         fd = self._data.fd
         if fd < 0:
             raise closed("fileno", type(self).__name__)
@@ -145,27 +148,26 @@ class _Handle:
         return self._data.fd < 0
 
     def close(self) -> None:
-        """Gives the descriptor back; a borrowed one is only forgotten. May be called again.
+        """Closes the descriptor, unless it is borrowed. May be called again.
 
-        A question that another thread is asking at this moment is answered; the descriptor is
-        closed after it.
+        If another thread is in a call on this handle, that call completes first.
         """
-        # Here, with the GIL held: no question of kvmppc._fast is under way, and none begins.
+        # This thread holds the GIL: no call of kvmppc._fast is in progress, and none begins.
         self._data.fd = -1
         self._kernel.lib.kvmppc_handle_close(self._data)
 
     def check_extension(self, capability: int) -> int:
-        """Asks for one capability (KVM_CHECK_EXTENSION; api.rst, 4.4).
+        """Queries a capability (KVM_CHECK_EXTENSION; api.rst, 4.4).
 
-        Takes one of :class:`Cap` or another number from ``linux/kvm.h``, 0 to 2**32 - 1.
-        Returns the kernel's number: 0 where it does not have the capability. /dev/kvm
-        and a VM may answer differently.
+        The capability is one of :class:`Cap` or another number from ``linux/kvm.h``, 0 to
+        2**32 - 1. Returns the kernel's answer, 0 if it does not have the capability. The
+        answers of /dev/kvm and of a VM can differ.
 
         Raises:
             KvmError: the kernel refused: EBADF, or EIO on a VM of another process.
             ClosedError: the handle is closed.
-            ValueError: the number does not fit.
-            TypeError: it is not an int.
+            ValueError: the number is out of range.
+            TypeError: the capability is not an int.
         """
         kept, ask, question = self._kept
         if kept is capability:
@@ -175,14 +177,14 @@ class _Handle:
         return self._check_in_full(capability)
 
     def _check_in_full(self, capability: int) -> int:
-        """Another capability than the last one, a question that was refused, and one when closed.
+        """Queries a capability with all checks, raises its errors, and keeps the question.
 
-        Asks, raises what there is to raise, and keeps the question.
+        For another capability than the last one, after a refusal, and on a closed handle.
         """
         if not isinstance(capability, int):
-            raise TypeError(f"a capability is an int, not {type(capability).__name__}")
+            raise TypeError(f"a capability must be an int, not {type(capability).__name__}")
         if not 0 <= capability < 1 << 32:
-            raise ValueError(f"not a capability, a number from 0 to 2**32 - 1: {capability}")
+            raise ValueError(f"a capability must be from 0 to 2**32 - 1, not {capability}")
         result = self._kernel.lib.kvmppc_handle_check_extension(self._data, capability)
         if result < 0:
             raise self._refusal(-result, "KVM_CHECK_EXTENSION")
@@ -191,10 +193,12 @@ class _Handle:
         return result
 
     def get_revision(self) -> Revision | None:
-        """Tells which revision of KVM_PPC_GET_COMPAT_CAPS is spoken here, None for none of them.
+        """Returns the kernel's revision of KVM_PPC_GET_COMPAT_CAPS; None if it has none.
 
-        Decided by the capabilities (250, then on powerpc 249), never by a trial.
-        Raises as :meth:`check_extension` does.
+        The capabilities decide (250, then 249 on powerpc); the ioctl itself is not tried.
+
+        Raises:
+            KvmError: as for :meth:`check_extension`.
         """
         number = self._kernel.lib.kvmppc_handle_get_revision(self._data)
         if number < 0:
@@ -202,7 +206,7 @@ class _Handle:
         return _REVISIONS.get(number)
 
     def _make(self, call: Callable[[HandleData, _T], int], argument: _T) -> int:
-        """Calls what an interrupt ends early until it does not; 0, or a negative errno."""
+        """Repeats a call while it is interrupted. Returns 0 or a negative errno."""
         error = -errno.EINTR
         for _ in range(_TRIES):
             error = call(self._data, argument)
@@ -211,8 +215,8 @@ class _Handle:
         return error
 
     def _refusal(self, number: int, operation: str) -> KvmError:
-        # A closed handle's descriptor is -1, which the kernel refuses by itself: the
-        # question costs nothing while the handle is open.
+        # The kernel itself refuses the descriptor of a closed handle, -1. So the check takes no
+        # time while the handle is open.
         if self._data.fd < 0:
             return closed(operation, type(self).__name__)
         return refusal(number, operation)
@@ -250,17 +254,17 @@ class _Handle:
 class Kvm(_Handle):
     """KVM itself: /dev/kvm, opened for reading and writing, close-on-exec.
 
-    Synchronization: may be used and closed from many threads at once; no call waits for
-    another. A question is asked of this handle's own descriptor or fails with ClosedError,
-    also when its number has been given to another file since. After fork() the child may go
-    on using it.
+    Synchronization: several threads may use and close a handle at the same time; no call
+    waits for another. A call uses this handle's own descriptor or fails with ClosedError,
+    even if another file has got the descriptor's number since. After fork() the child may
+    use the handle too.
 
     Raises:
-        DeviceNotFoundError: no such device (ENOENT).
-        NoModuleError: a device file with no module behind it (ENODEV, ENXIO).
-        DevicePermissionError: not for this user or container (EACCES, EPERM).
-        NotKvmDeviceError: something else than KVM's device.
-        ApiVersionError: not version 12 of KVM's API.
+        DeviceNotFoundError: the device does not exist (ENOENT).
+        NoModuleError: the device file has no module behind it (ENODEV, ENXIO).
+        DevicePermissionError: this user or container may not open it (EACCES, EPERM).
+        NotKvmDeviceError: the file is not the KVM device.
+        ApiVersionError: the version of KVM's API is not 12.
         KvmError: any other error of open, with its errno.
         ValueError: the path has a null character.
     """
@@ -269,12 +273,12 @@ class Kvm(_Handle):
 
     def __init__(self, device: str | os.PathLike[str] = "/dev/kvm") -> None:
         if hasattr(self, "_data"):
-            raise TypeError("this Kvm has been opened already; open another one")
+            raise TypeError("this Kvm is open already; create another one")
         kernel = _kernel
         path = os.fspath(device)
         name = os.fsencode(kernel.prefix + path)
         if b"\0" in name:
-            raise ValueError(f"a path cannot have a null character: {path!r}")
+            raise ValueError(f"a path must not have a null character: {path!r}")
         _Handle.__init__(self, kernel)
         try:
             error = kernel.lib.kvmppc_handle_open(self._data, name)
@@ -291,11 +295,14 @@ class Kvm(_Handle):
 
     @classmethod
     def from_fd(cls, fd: int, *, own: bool) -> Kvm:
-        """Takes a descriptor of /dev/kvm that is open already.
+        """Creates a handle from an open descriptor of /dev/kvm.
 
-        ``own`` says whose it is: True and the handle will close it, False and it is
-        borrowed, and must stay open as long as the handle is used. Raises
-        NotKvmDeviceError, ApiVersionError or KvmError; then the descriptor is left open.
+        With ``own=True`` the handle closes the descriptor. With ``own=False`` it borrows
+        it; the descriptor must stay open while the handle is used.
+
+        Raises:
+            NotKvmDeviceError, ApiVersionError, KvmError: as for :class:`Kvm`; the
+                descriptor stays open.
         """
         kvm = cls.__new__(cls)
         _Handle.__init__(kvm, _kernel, fd)
@@ -304,7 +311,11 @@ class Kvm(_Handle):
         return kvm
 
     def get_api_version(self) -> int:
-        """Asks for the version of KVM's API (KVM_GET_API_VERSION; api.rst, 4.1): always 12."""
+        """Returns the version of KVM's API (KVM_GET_API_VERSION; api.rst, 4.1): always 12.
+
+        Raises:
+            KvmError: the kernel refused, or the handle is closed.
+        """
         version = self._kernel.lib.kvmppc_handle_get_api_version(self._data)
         if version < 0:
             raise self._refusal(-version, "KVM_GET_API_VERSION")
@@ -318,13 +329,13 @@ class Kvm(_Handle):
             raise ApiVersionError(version)
 
     def create_vm(self) -> Vm:
-        """Makes an empty VM to ask (KVM_CREATE_VM; api.rst, 4.2), close-on-exec.
+        """Creates an empty VM (KVM_CREATE_VM; api.rst, 4.2), close-on-exec.
 
-        Under nested API v2 this calls the hypervisor: keep one VM for many questions.
-        An interrupted call is tried again after the signal's handler has run.
+        Under nested API v2 this calls the hypervisor: use one VM for many calls. If a
+        signal interrupts the call, it is repeated after the signal handler has run.
 
         Raises:
-            VmCreationError: EINVAL, ENOMEM, EPERM, EBUSY or whatever else the kernel gives.
+            VmCreationError: EINVAL, ENOMEM, EPERM, EBUSY or another errno of the kernel.
             ClosedError: the handle is closed.
         """
         vm = Vm.__new__(Vm)
@@ -341,24 +352,27 @@ class Kvm(_Handle):
 
 
 class Vm(_Handle):
-    """A VM, made by :meth:`Kvm.create_vm`; goes on working when its Kvm is closed.
+    """A VM, created by :meth:`Kvm.create_vm`. It can still be used after its Kvm is closed.
 
     Synchronization: as for :class:`Kvm`, but after fork() a child cannot use its
-    parent's VM (EIO): a VM belongs to the memory it was made in.
+    parent's VM (EIO): a VM belongs to the process that created it.
     """
 
     __slots__ = ("_loop", "_revision")
 
     def __init__(self) -> None:
-        raise TypeError("a Vm is made by Kvm.create_vm() or Vm.from_fd()")
+        raise TypeError("use Kvm.create_vm() or Vm.from_fd() to create a Vm")
 
     @classmethod
     def from_fd(cls, fd: int, *, own: bool) -> Vm:
-        """Takes a VM's descriptor that is open already, as one passed by another program.
+        """Creates a handle from an open descriptor of a VM.
 
-        ``own`` says whose it is: True and the handle will close it, False and it is
-        borrowed. Raises KvmError (ENOTTY: no KVM descriptor; EIO: a VM of another
-        process); then the descriptor is left open.
+        With ``own=True`` the handle closes the descriptor. With ``own=False`` it borrows
+        it; the descriptor must stay open while the handle is used.
+
+        Raises:
+            KvmError: ENOTTY, not a KVM descriptor; EIO, a VM of another process. The
+                descriptor stays open.
         """
         vm = cls.__new__(cls)
         _Handle.__init__(vm, _kernel, fd)
@@ -367,7 +381,7 @@ class Vm(_Handle):
         return vm
 
     def _decide_revision(self) -> None:
-        # Asked of the VM, not of /dev/kvm: where both backends are loaded they may differ.
+        # The VM is asked, not /dev/kvm: if both backends are loaded, their answers can differ.
         self._revision = self.get_revision()
         if self._revision is not None:
             self._data.revision = _NUMBERS[self._revision]
@@ -377,19 +391,19 @@ class Vm(_Handle):
 
     @property
     def revision(self) -> Revision | None:
-        """The revision of the interface that this VM's kernel speaks, None for none of them."""
+        """The kernel's revision of KVM_PPC_GET_COMPAT_CAPS; None if it has none."""
         return self._revision
 
     def get_compat_caps(self) -> CompatCaps:
-        """Asks which processor modes nested guests can be given (KVM_PPC_GET_COMPAT_CAPS).
+        """Queries the processor modes that nested guests can have (KVM_PPC_GET_COMPAT_CAPS).
 
-        Sends a struct of 24 bytes with no flags (KVM_PPC_COMPAT_CAPS_SIZE_VER0).
+        Passes a struct of 24 bytes without flags (KVM_PPC_COMPAT_CAPS_SIZE_VER0).
 
         Raises:
-            UnsupportedError: ENOTTY; the VM's backend, or the kernel, cannot tell.
-            InvalidError: EINVAL; the backend could not get or map the capabilities.
-            TooBigError: E2BIG; the kernel wants a struct that cannot be offered.
-            ProtocolError: success, with a size that does not cover the answer.
+            UnsupportedError: ENOTTY; the VM's backend or the kernel does not have the ioctl.
+            InvalidError: EINVAL; the backend could not get or convert the capabilities.
+            TooBigError: E2BIG; the kernel needs a larger struct than kvmppc can pass.
+            ProtocolError: the call succeeded, but the returned size does not cover the mask.
             KvmError: EFAULT, EIO (a VM of another process), EBADF.
             ClosedError: the handle is closed.
         """
@@ -407,7 +421,7 @@ class Vm(_Handle):
         return caps
 
     def _get_in_full(self) -> CompatCaps:
-        """Asks for an answer that is more than a plain mask."""
+        """Makes the complete call, for an answer that is not only a mask of known modes."""
         operation = "KVM_PPC_GET_COMPAT_CAPS"
         answer = self._kernel.lib.kvmppc_handle_get_compat_caps(self._data)
         if answer.error or self._revision is None:
@@ -416,8 +430,8 @@ class Vm(_Handle):
             raise ProtocolError(
                 errno.EPROTO,
                 operation,
-                f"The kernel filled in {answer.size} bytes, which do not reach the capabilities.",
-                "Report this kernel to its maker: its answer is cut off.",
+                f"The kernel returned {answer.size} bytes, which do not include the mask.",
+                "Report this to the vendor of the kernel.",
             )
         return CompatCaps(
             answer.compat_capabilities,
@@ -428,24 +442,24 @@ class Vm(_Handle):
 
 
 def revision_number(revision: Revision) -> int:
-    """The number by which the compiled module knows a revision."""
+    """The number of a revision in the compiled module."""
     return _NUMBERS[revision]
 
 
 def capability_of(revision: Revision | None) -> int:
-    """The capability that tells a revision; for None, the one that every kernel from 7.3 on has."""
+    """The capability of a revision; for None, that of Linux 7.3."""
     lib = _lib
     number = lib.KVMPPC_REVISION_LINUX_7_3 if revision is None else _NUMBERS[revision]
     return lib.kvmppc_revision_capability(number)
 
 
 def read_processor() -> tuple[str | None, str | None, int | None]:
-    """What the kernel tells this program of the processor, without a file.
+    """Returns the processor's mode, its name and its PVR, without reading a file.
 
-    The mode it runs in and the processor itself, by the kernel's names ("power10",
-    "power11": AT_PLATFORM and AT_BASE_PLATFORM, getauxval(3)), and the processor
-    version register (PVR) as it is at this moment, 32 bits, also after a live
-    migration of the partition. None for each on other architectures.
+    The mode and the name are the kernel's ("power10", "power11": AT_PLATFORM and
+    AT_BASE_PLATFORM, getauxval(3)). The processor version register (PVR, 32 bits) is
+    the current one, also after a live migration of the partition. On other
+    architectures each is None.
     """
     lib = _lib
     platform, base = _text(lib.kvmppc_platform()), _text(lib.kvmppc_base_platform())
@@ -453,15 +467,15 @@ def read_processor() -> tuple[str | None, str | None, int | None]:
 
 
 def compiled(handle: Kvm | Vm) -> Lib:
-    """The compiled module that a handle asks through, for kvmppc.measure."""
+    """The compiled module that a handle uses, for kvmppc.measure."""
     return handle._kernel.lib
 
 
 def header_definitions() -> tuple[tuple[str, str], ...]:
-    """What the linux/kvm.h of the build said of the interface's names.
+    """Returns how the linux/kvm.h of the build defines the names of the interface.
 
-    Each is "own" (the header has it), "fallback" (it has not) or "differs" (it has another
-    value); what goes over the wire is the same in all three cases.
+    Each is "own" (the header has the definition), "fallback" (it does not) or "differs" (it
+    has another value). What is passed to the kernel is the same in all three cases.
     """
     lib = _lib
     said = {lib.KVMPPC_FALLBACK: "fallback", lib.KVMPPC_HEADER: "own", lib.KVMPPC_OTHER: "differs"}

@@ -1,8 +1,8 @@
-"""How long questions take: in C, where each is timed, and through the typed methods.
+"""How long calls take, in C and through the typed methods.
 
-A measurement goes in rounds of three loops, so that what else the machine does hits all three
-alike: one in C that looks at the clock before and after each call, for the histogram; one in C
-that does not, the floor; and one in Python. All clocks are CLOCK_MONOTONIC.
+A measurement consists of rounds of three loops, so that other load on the machine affects all
+three: a loop in C that reads the clock before and after each call, for the histogram; one in C
+that does not, the floor; and one in Python. The clock is CLOCK_MONOTONIC.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
     from kvmppc.kvm import Vm
 
 SLICE = 20_000_000
-"""Nanoseconds that a timed loop may take: how soon Ctrl-C is seen."""
+"""Nanoseconds that a timed loop may take; Ctrl-C has an effect after it."""
 
 # The other two loops of a round make as many calls as the timed one, up to this many.
 _ROUND_CALLS = 5_000
 
 
 class Measurement:
-    """What has been measured so far; times are nanoseconds.
+    """The measurements so far; times are in nanoseconds.
 
     Args:
-        vm: the VM that is asked.
-        question: "check_extension", of KVM_CAP_PPC_COMPAT_CAPS, or "get_compat_caps".
+        vm: the VM that is queried.
+        question: "check_extension" (of KVM_CAP_PPC_COMPAT_CAPS) or "get_compat_caps".
 
     Attributes:
         question: as above.
         calls: the calls that were timed one by one.
-        nanoseconds: what they took together, clocks and all.
-        longest: the longest of them, exact.
+        nanoseconds: their total time, including that of reading the clock.
+        longest: the time of the longest one, exact.
         floor_calls, floor_nanoseconds: the calls in C that were not timed one by one.
         typed_calls, typed_nanoseconds: the calls through the Python method.
-        ratios: of each round, the time of a typed call by the time of a call of the floor.
-        together: of each round of threads, the rate of all of them by the rate of one alone.
+        ratios: for each round, the time of a typed call relative to one of the floor.
+        together: for each round of threads, the rate of all relative to the rate of one.
 
     Raises:
-        KvmError: the kernel refuses, as Vm.check_extension and Vm.get_compat_caps tell.
+        KvmError: the kernel refused, as for Vm.check_extension and Vm.get_compat_caps.
     """
 
     question: str
@@ -74,7 +74,7 @@ class Measurement:
         self._counts = [0] * self._lib.KVMPPC_BENCH_BUCKETS
 
     def round(self, calls: int, nanoseconds: int = SLICE) -> None:
-        """Measures one more round, with up to a number of timed calls, and up to a time for them.
+        """Measures a round with at most ``calls`` timed calls, for at most ``nanoseconds``.
 
         Raises:
             KvmError: the kernel refused, or the handle is closed.
@@ -97,10 +97,13 @@ class Measurement:
         self.ratios.append(typed / max(floor.nanoseconds, 1))
 
     def round_of_threads(self, threads: int, calls: int) -> None:
-        """Measures one more round of so many calls by one thread, and by so many at once.
+        """Measures a round of typed calls on the one VM, by one thread and then by several.
 
-        All through the typed method and on the one VM; each thread as many as take a slice, which
-        is longer than Python lets one thread run. After a :meth:`round`, and raises as it does.
+        Each thread makes at most ``calls`` calls, for about a slice, which is longer than Python's
+        switch interval. Call :meth:`round` before.
+
+        Raises:
+            KvmError: as for :meth:`round`.
         """
         calls = min(calls, SLICE * self.typed_calls // max(self.typed_nanoseconds, 1) + 1)
         self.together.append(
@@ -112,7 +115,7 @@ class Measurement:
             raise refusal(-bench.error, f"KVM_{self.question.upper()}")
 
     def percentile(self, part: float) -> int:
-        """The time that a part of the timed calls (0 to 1) did not exceed, to within 1/64."""
+        """The time that ``part`` (0 to 1) of the timed calls did not exceed, to within 1/64."""
         wanted = part * self.calls
         seen = 0
         for _, end, count in self.buckets():
@@ -122,7 +125,7 @@ class Measurement:
         return self.longest
 
     def buckets(self) -> Iterator[tuple[int, int, int]]:
-        """The histogram, without what is empty: from, up to but not including, and how many."""
+        """The buckets of the histogram that are not empty: start, end (exclusive) and count."""
         start = self._lib.kvmppc_bench_start
         for index, count in enumerate(self._counts):
             if count:
@@ -130,10 +133,10 @@ class Measurement:
 
 
 def rate_of_threads(loop: Callable[[int], int], threads: int, calls: int) -> float:
-    """The rate of so many threads that each run a loop, by the rate of one alone.
+    """The rate of several threads that each run a loop, relative to the rate of one thread.
 
-    The loop makes a number of calls and returns the nanoseconds that they took. Raises what it
-    raises, if that is a KvmError.
+    The loop makes a number of calls and returns the nanoseconds that they took. Raises the
+    KvmError that a loop raises.
     """
     import threading
 
@@ -163,7 +166,7 @@ def rate_of_threads(loop: Callable[[int], int], threads: int, calls: int) -> flo
 
 
 def _typed_check_extension(vm: Vm, calls: int) -> int:
-    """What a loop over the method takes, in nanoseconds, the loop itself included."""
+    """The time of a loop over the method, in nanoseconds, including the loop itself."""
     capability = Cap.PPC_COMPAT_CAPS
     start = time.monotonic_ns()
     for _ in repeat(None, calls):
@@ -172,7 +175,7 @@ def _typed_check_extension(vm: Vm, calls: int) -> int:
 
 
 def _typed_get_compat_caps(vm: Vm, calls: int) -> int:
-    """Likewise."""
+    """The same for the other method."""
     start = time.monotonic_ns()
     for _ in repeat(None, calls):
         vm.get_compat_caps()

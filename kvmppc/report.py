@@ -1,4 +1,4 @@
-"""probe(): what a host can tell, in one record."""
+"""probe(): everything known about a host, in one record."""
 
 from __future__ import annotations
 
@@ -35,43 +35,45 @@ if TYPE_CHECKING:
 
 
 class HostReport(Value):
-    """What one host said when it was asked, immutable. The attributes are the record's keys.
+    """The record of one host, immutable. The attributes are the record's keys.
 
-    Names that only a later version of kvmppc knows, in a record that it made, are plain text.
+    Names from a later version of kvmppc that this one does not know are plain str.
 
     Attributes:
-        version: the kvmppc that asked.
-        hostname, machine, kernel: as uname(2) gives them.
-        time: when, in UTC: "2026-07-01T12:00:00Z".
-        simulated: the simulated host's name, None for a real one.
+        version: the version of kvmppc that made the record.
+        hostname, machine, kernel: as in uname(2).
+        time: when it was made, in UTC: "2026-07-01T12:00:00Z".
+        simulated: the name of the simulated host, None for a real one.
         platform: "powervm", "kvm", "powernv", or None.
         cpu_physical, cpu_effective: the processor, and the mode the host itself runs in.
         pvr: the processor version register, 32 bits.
-        cpu_version: the device tree's logical processor version, 32 bits.
-        mmu: "radix" or "hash", None where the host does not say.
-        page_size: bytes of a page of the host's kernel.
-        nested_api: 1 or 2, the API by which the host nests guests; None where it cannot be told.
-        device: the path that was asked.
-        api_version: of KVM, 12; None where the device did not tell.
-        capability: what KVM_CHECK_EXTENSION gave for the interface; None where not asked.
-        revision: of the interface, None where the kernel speaks none.
-        status: "known" (the host told what it grants), "hint" (only its own mode is known),
-            "unsupported" (this host has no such question), "unavailable" (KVM or its VMs are
-            not there), "error" (the kernel refused) or "denied" (no permission).
-        source: what told: "kvm" (the kernel's answer), "processor" (bare metal, which gives guests
-            what the processor can do), for a hint "auxv", "cpuinfo" or "device-tree"; or None.
-        compat_capabilities: the mask, 64 bits unsigned; None where the kernel did not answer.
-        modes: what is granted to guests, oldest first, and nothing else.
+        cpu_version: the logical processor version in the device tree, 32 bits.
+        mmu: "radix" or "hash", None if the host does not report it.
+        page_size: the page size of the host's kernel, in bytes.
+        nested_api: the nested API that the host uses, 1 or 2; None if it is not known.
+        device: the path of the KVM device.
+        api_version: the version of KVM's API, 12; None if the device did not report it.
+        capability: the answer of KVM_CHECK_EXTENSION for the interface; None if not queried.
+        revision: the kernel's revision of the interface, None if it has none.
+        status: "known" (the granted modes are known), "hint" (only the host's own mode is
+            known), "unsupported" (this host does not have the interface), "unavailable" (there
+            is no KVM, or it cannot create VMs), "error" (the kernel refused) or "denied" (no
+            permission).
+        source: where the answer is from: "kvm" (the kernel), "processor" (bare metal, where
+            guests can have all modes of the processor), for a hint "auxv", "cpuinfo" or
+            "device-tree"; or None.
+        compat_capabilities: the mask, 64 bits unsigned; None if the kernel did not answer.
+        modes: the modes granted to guests, oldest first, and nothing else.
         newest: the last of them, or None.
-        hint: where the kernel cannot be asked, the mode that the host itself runs in: no grant.
-        unknown_bits: the bits of the mask that stand for no known mode.
-        errno: the symbol of the kernel's refusal ("ENOTTY"), or None.
-        reason: what was found, a sentence.
-        remedy: what to try, or None.
+        hint: the host's own mode if the kernel cannot be asked; not a grant.
+        unknown_bits: the bits of the mask that are not a known mode.
+        errno: the symbol of the kernel's error ("ENOTTY"), or None.
+        reason: the finding, as a sentence.
+        remedy: what to do, or None.
     """
 
-    # Without __slots__, unlike other values: probe() makes one for each call, and adopting a
-    # complete dict takes a tenth of the time of setting as many slots.
+    # Without __slots__, unlike other values: probe() creates one in each call, and to take over a
+    # complete dict takes a tenth of the time of setting the slots.
 
     version: str
     hostname: str
@@ -121,7 +123,7 @@ class HostReport(Value):
 
     @property
     def later(self) -> dict[str, object]:
-        """What a later version of kvmppc said in this record that is not known here, by key."""
+        """The keys and values of a later version of kvmppc that this one does not know."""
         if not self._later:
             return {}
         import json
@@ -130,10 +132,13 @@ class HostReport(Value):
         return found
 
     def grants(self, mode: str) -> bool | None:
-        """Whether a mode is granted: True, False, or None where it cannot be told.
+        """Whether a mode is granted: True, False, or None if that is not known.
 
-        It cannot be told of a host that is not "known", and of a mode that may be among bits
-        that are not known here. Raises ValueError where there is no mode of this name.
+        It is not known if the status is not "known", or if one of the unknown bits may be
+        this mode.
+
+        Raises:
+            ValueError: there is no mode with this name.
         """
         wanted = CpuMode(mode)
         if self.status != "known" or (
@@ -143,11 +148,11 @@ class HostReport(Value):
         return wanted in self.modes
 
     def same_answer(self, other: HostReport) -> bool:
-        """Whether two reports say the same but for time and hostname."""
+        """Whether two reports differ at most in time and hostname."""
         return _answer(self) == _answer(other)
 
     def to_dict(self) -> dict[str, object]:
-        """The record as JSON knows it: numbers of 32 and 64 bits as "0x..." text, modes by name."""
+        """The record in JSON's types: numbers of 32 and 64 bits as "0x..." text, modes by name."""
         return dump({name: getattr(self, name) for name in FIELDS}, self.later)
 
     def to_json(self) -> str:
@@ -156,12 +161,20 @@ class HostReport(Value):
 
     @classmethod
     def from_dict(cls, record: Mapping[str, object]) -> HostReport:
-        """Reads a record. Raises RecordError where it is not one, and says what was expected."""
+        """Reads a record.
+
+        Raises:
+            RecordError: it is not a record; the message says what was expected.
+        """
         return cls(*load(record))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> HostReport:
-        """Reads a record from JSON. Raises RecordError, for what is not JSON too."""
+        """Reads a record from JSON.
+
+        Raises:
+            RecordError: it is not JSON, or not a record.
+        """
         import json
 
         try:
@@ -178,7 +191,7 @@ class HostReport(Value):
 
 
 def _adopt(report: HostReport, fields: dict[str, object]) -> HostReport:
-    """Makes a dict, complete and in the record's order, the attributes of a new report."""
+    """Makes a complete dict, in the record's order, the attributes of a new report."""
     object.__setattr__(report, "__dict__", fields)
     return report
 
@@ -196,11 +209,11 @@ def _answer(report: HostReport) -> dict[str, object]:
 
 
 def probe(device: str | os.PathLike[str] = "/dev/kvm") -> HostReport:
-    """Asks this host which processor modes its nested guests can be given.
+    """Queries the processor modes that this host can give to nested guests.
 
-    Does not raise where the host cannot say: the report's status, errno, reason and
-    remedy tell why. The capability is asked on the device first, and a VM is made
-    only where it is not 0, or where that tells why it is 0.
+    Does not raise if there is no answer: see the report's status, errno, reason and
+    remedy. The capability is queried on the device first. A VM is created only if it
+    is not 0, or if the VM shows why it is 0.
 
     Raises:
         ValueError: the path has a null character.
@@ -217,12 +230,12 @@ def probe(device: str | os.PathLike[str] = "/dev/kvm") -> HostReport:
     return finding.report(path)
 
 
-# The handle's class, once it is loaded: an import statement takes longer than a question.
+# The handle's class, once it is loaded: an import statement takes longer than a call.
 _Kvm: type[Kvm] | None = None
 
 
 def _load() -> type[Kvm]:
-    """Loads the compiled module, at the first probe(): records are read where there is none."""
+    """Loads the compiled module at the first probe(): records can be read without it."""
     global _Kvm
     from kvmppc.kvm import Kvm
 
@@ -231,7 +244,7 @@ def _load() -> type[Kvm]:
 
 
 def describe() -> HostReport:
-    """What this host's files tell, in a report, without asking KVM.
+    """A report from this host's files alone, without a query of KVM.
 
     For a copy of another machine's files (kvmppc probe --sysroot).
     """
@@ -241,7 +254,7 @@ def describe() -> HostReport:
 
 
 class _Finding:
-    """The part of a record that comes from asking, filled in as far as the host lets us."""
+    """The part of a record that comes from KVM, filled in as far as possible."""
 
     __slots__ = ("fields", "host")
 
@@ -250,10 +263,10 @@ class _Finding:
         self.fields: dict[str, object] = {}
 
     def report(self, device: str) -> HostReport:
-        """The report, with what is known of the host.
+        """The report, with the facts of the host.
 
-        All of it but the time is made of what is compared here, so where that is the same as for
-        the report before, only the time is new.
+        It is made only of what is compared here, and of the time. So if nothing differs from the
+        previous report, only the time is new.
         """
         global _last
         known = (vars(self.host), device, self.fields)
@@ -265,7 +278,7 @@ class _Finding:
         return _adopt(HostReport.__new__(HostReport), fields)
 
     def _together(self, device: str) -> dict[str, object]:
-        """All of a report's attributes but its time."""
+        """All attributes of a report except the time."""
         host = self.host
         return {
             **_EMPTY,
@@ -285,11 +298,11 @@ class _Finding:
         }
 
     def ask(self, kvm: Kvm) -> None:
-        """Asks KVM, one question after the other. Raises the KvmError that ends it."""
+        """Queries KVM. Raises the KvmError of the first call that fails."""
         fields = self.fields
         fields["api_version"] = API_VERSION  # else there would be no handle
         fields["revision"] = revision = kvm.get_revision()
-        # No revision means that the kernel gave 0 for the capability of each.
+        # No revision: the kernel answered 0 for the capability of each.
         fields["capability"] = 0
         if revision is not None:
             from kvmppc.kvm import capability_of
@@ -297,7 +310,7 @@ class _Finding:
             fields["capability"] = kvm.check_extension(capability_of(revision))
         if not self.host.is_power:
             self.unsupported(
-                f"This is {self.host.machine}: only KVM on IBM Power has processor modes to grant.",
+                f"This is {self.host.machine}: only KVM on IBM Power grants processor modes.",
                 remedies.NOT_POWER,
             )
             return
@@ -316,9 +329,9 @@ class _Finding:
                 self.hint()
 
     def nested(self, kvm: Kvm) -> None:
-        """Tells API v1 and v2 apart, where that can be done.
+        """Finds the nested API, if that is possible.
 
-        Under v1 the capability is 1, unless kvm_hv was told not to nest; under v2 it is 0.
+        The capability is 1 under v1, unless kvm_hv does not allow nesting, and 0 under v2.
         """
         from kvmppc.kvm import Cap
 
@@ -332,7 +345,7 @@ class _Finding:
         how = _SOURCES[self.fields.get("nested_api")]
         reason = f"The kernel answered: {how}."
         if not caps.modes:
-            reason = "The kernel answered, and grants no mode that is known here."
+            reason = "The kernel answered, but grants no mode that this version knows."
         mode = self.host.cpu_effective
         if mode is not None and not mode.bit:
             reason += f" The interface has no bit for the host's own mode, {mode.label}."
@@ -347,7 +360,7 @@ class _Finding:
         )
 
     def bare_metal(self) -> None:
-        """Nobody grants anything on bare metal: KVM gives guests what the processor can do."""
+        """There are no grants on bare metal: guests can have the modes of the processor."""
         processor = self.host.cpu_physical
         modes = tuple(
             mode
@@ -356,8 +369,8 @@ class _Finding:
         )
         if not modes:
             self.unsupported(
-                f"Bare metal with a processor before {GRANTABLE[0].label}, or one not known here"
-                f" ({self.host.words!a}).",
+                f"Bare metal with a processor before {GRANTABLE[0].label}, or one that this "
+                f"version does not know ({self.host.words!a}).",
                 None,
             )
             return
@@ -371,7 +384,7 @@ class _Finding:
         )
 
     def hint(self) -> None:
-        """The kernel cannot be asked; which mode the host itself runs in is known."""
+        """The kernel cannot be asked; only the host's own mode is known."""
         reason, remedy = remedies.cannot_ask(self.host)
         mode = self.host.cpu_effective
         if mode is None:
@@ -381,28 +394,28 @@ class _Finding:
             status="hint",
             source=self.host.effective_from,
             hint=mode,
-            reason=f"{reason}; the host itself runs in {mode.label} mode: a hint, not a grant.",
+            reason=f"{reason}; the host itself runs in {mode.label} mode, which is not a grant.",
             remedy=remedy,
         )
 
     def no_mode(self) -> str:
         """Why the host's own mode is not known."""
         if self.host.words:
-            return f"the host's processor, {self.host.words!a}, has no mode known here"
+            return f"the host's processor, {self.host.words!a}, has no mode that this version knows"
         if not self.host.has_tree:
             return "the device tree cannot be read (containers mask it)"
-        return "the device tree names no mode known here"
+        return "the device tree names no mode that this version knows"
 
     def not_asked(self) -> None:
-        """Nobody was asked: the host's files tell its own mode, if anything."""
+        """KVM was not queried: these are only files."""
         self.unsupported("KVM was not asked: these are the files of another machine.", None)
 
     def unsupported(self, reason: str, remedy: str | None) -> None:
-        """The question is not one for this host, without an error."""
+        """The host does not have the interface; that is not an error."""
         self.fields.update(status="unsupported", reason=reason, remedy=remedy)
 
     def refused(self, error: KvmError) -> None:
-        """A call was refused: the status by its kind, the errno only where the kernel gave it."""
+        """A call failed: its kind decides the status; the errno is the kernel's, if it gave one."""
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
         if isinstance(error, ApiVersionError):
             self.fields["api_version"] = error.api_version
@@ -417,7 +430,7 @@ class _Finding:
         )
 
 
-# A report of which nothing is known yet.
+# A report without facts.
 _EMPTY: dict[str, object] = {
     **dict.fromkeys(FIELDS),
     "version": __version__,
@@ -425,10 +438,10 @@ _EMPTY: dict[str, object] = {
     "_later": "",
 }
 
-# What the last report was made of, and its attributes.
+# The facts of the last report, and its attributes.
 _last: tuple[tuple[object, ...], dict[str, object]] = ((), {})
 
-# The second that was written last, as text: strftime takes longer than a question to the kernel.
+# The last second as text: strftime takes longer than a call to the kernel.
 _second = (0, "1970-01-01T00:00:00Z")
 
 
@@ -447,8 +460,7 @@ def _time() -> str:
 _SOURCES: dict[object, str] = {
     1: "derived from the device tree (nested API v1), not validated by the hypervisor",
     2: "negotiated with the hypervisor (nested API v2)",
-    None: "by nested API v1 or v2, which cannot be told apart here (kvm_hv's parameter nested is "
-    "not Y)",
+    None: "by nested API v1 or v2; which one is not known (kvm_hv's parameter nested is not Y)",
 }
 
 # The first kind that fits; KvmError fits all that is left.

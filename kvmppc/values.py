@@ -1,4 +1,4 @@
-"""Values that cannot be changed: the base of what kvmppc hands out."""
+"""Immutable values: the base classes of what kvmppc returns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Value(Frozen):
 
 
 def fill(value: _T, **fields: object) -> _T:
-    """Sets the attributes of a new value, and gives it back."""
+    """Sets the attributes of a new value, and returns it."""
     for name, field in fields.items():
         object.__setattr__(value, name, field)
     return value

@@ -8,12 +8,12 @@ import zipfile
 import pytest
 
 PURE = (
-    "this kvmppc was built with KVMPPC_PURE=1, without compiled modules: it reads records, and"
-    " cannot ask KVM; install it again without that"
+    "this kvmppc was built with KVMPPC_PURE=1, without compiled modules: it can read"
+    " records, but cannot query KVM; install it again without KVMPPC_PURE"
 )
 NOT_COMPILED = (
     "the sources of kvmppc in {0} are not compiled: install them (python3 -m pip install {0}), and"
-    " start Python in another folder or with -I"
+    " start Python in another directory or with -I"
 )
 
 

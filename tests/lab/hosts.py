@@ -206,7 +206,7 @@ def hinted(mode: str, label: str) -> Record:
         "hint": mode,
         "nested_api": 1,
         "reason": "This kernel does not support KVM_PPC_GET_COMPAT_CAPS; the host itself runs in "
-        f"{label} mode: a hint, not a grant.",
+        f"{label} mode, which is not a grant.",
         "remedy": "Update to Linux 7.3 or later.",
     }
 
@@ -239,7 +239,7 @@ NEGOTIATED: Record = {
     "reason": "The kernel answered: negotiated with the hypervisor (nested API v2).",
 }
 EITHER: Record = {
-    "reason": "The kernel answered: by nested API v1 or v2, which cannot be told apart here "
+    "reason": "The kernel answered: by nested API v1 or v2; which one is not known "
     "(kvm_hv's parameter nested is not Y).",
 }
 NO_OPERATION = refusing(

@@ -90,7 +90,7 @@ def test_an_answer_that_is_cut_off_is_an_error_not_a_zero(kvmppc_host):
     kvmppc_host("patch-v4-short")
     with Kvm() as kvm, kvm.create_vm() as vm:
         for _ in range(2):
-            with pytest.raises(kvmppc.ProtocolError, match="filled in 16 bytes"):
+            with pytest.raises(kvmppc.ProtocolError, match="returned 16 bytes"):
                 vm.get_compat_caps()
 
 

@@ -174,11 +174,11 @@ REASONS = {
     "power11-as-power10": "negotiated with the hypervisor (nested API v2)",
     "powervm-power11": "negotiated with the hypervisor (nested API v2)",
     "powernv10": "Bare metal: KVM gives guests",
-    "linux-6.12": "a hint, not a grant",
-    "linux-6.12-as-power10": "a hint, not a grant",
+    "linux-6.12": "which is not a grant",
+    "linux-6.12-as-power10": "which is not a grant",
     "no-nesting": "No VM can be created",
     "power8-mode": "KVM_CREATE_VM: The host runs in POWER8 mode",
-    "nested-off": "cannot be told apart",
+    "nested-off": "which one is not known",
     "power12": "has no bit for the host's own mode, Power12",
     "kvm-pr": "use kvm_pr, which cannot set a processor mode",
     "no-operation": "does not support this ioctl",
@@ -199,7 +199,7 @@ REMEDIES = {
     "no-device": "modprobe kvm_hv",
     "container": "--device /dev/kvm",
     "no-permission": "usermod -aG kvm",
-    "patch-v4-short": "maker",
+    "patch-v4-short": "vendor",
 }
 
 
