@@ -120,6 +120,10 @@ def ask_version(path: str) -> Version | None:
     return read_version(output_of([path, "--version"]) or "")
 
 
+# The spellings of an option that is on (QEMU, qapi_bool_parse).
+ON = ("on", "yes", "true", "y")
+
+
 class Words(Value):
     """What the arguments of a command line set for the guest's processor and machine.
 
@@ -145,7 +149,7 @@ class Words(Value):
 
     def is_on(self, name: str) -> bool:
         """Whether a property of the machine is on."""
-        return self.property(name) in ("on", "yes", "true", "y")
+        return self.property(name) in ON
 
 
 # The options that matter. Each of them takes an argument.

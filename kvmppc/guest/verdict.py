@@ -429,7 +429,7 @@ def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
 
 def _is_on(state: str | None, word: str | None) -> bool:
     """Whether a feature is on; an argument for QEMU takes precedence over the domain."""
-    return state == "on" if word is None else word in ("on", "yes", "true", "y")
+    return state == "on" if word is None else word in qemu.ON
 
 
 def _grants(host: HostAnswer) -> str:
