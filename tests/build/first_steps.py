@@ -3,8 +3,9 @@
     python3 -m tests.build.first_steps bookworm trixie
 
 As root, on Debian with mmdebstrap: makes a root of each suite, puts the sources into it, and
-carries out the README's commands and its Python there. Prints what they print, and stops at the
-first that fails or prints something else than the README has.
+carries out the README's commands and its Python there, in all suites at the same time. Prints the
+last lines that they print. A suite ends at the first command that fails or prints something else
+than the README has.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.lab.parts import mirror
@@ -85,10 +87,10 @@ def walk(suite: str) -> None:
         folder = Path(name, suite)
         fresh_root(suite, folder)
         for command, last in commands():
-            print(f"--- {suite}: {command.splitlines()[-1].strip()}", flush=True)
             output = carry_out(folder, command)
             expect(last, output)
-            print(output.splitlines()[-1], flush=True)
+            command, printed = command.splitlines()[-1].strip(), output.splitlines()[-1]
+            print(f"--- {suite}: {command}\n{printed}", flush=True)
         python = carry_out(folder, "/opt/kvmppc/bin/python3 -I -", blocks("python")[0])
         expected = blocks("")[0]
         if python != expected:
@@ -98,5 +100,5 @@ def walk(suite: str) -> None:
 
 
 if __name__ == "__main__":
-    for suite in sys.argv[1:]:
-        walk(suite)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(walk, sys.argv[1:]))
