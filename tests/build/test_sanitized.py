@@ -18,9 +18,9 @@ def run(words, **environment):
     return done.returncode, done.stdout + done.stderr[-3000:]
 
 
-def test_no_call_from_python_touches_memory_that_is_not_its_own(tmp_path):
+def test_no_call_from_python_touches_memory_that_is_not_its_own(sources, tmp_path):
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
-    code, told = run([*install, "--target", tmp_path / "package", ROOT], CFLAGS=FLAGS)
+    code, told = run([*install, "--target", tmp_path / "package", sources], CFLAGS=FLAGS)
     assert code == 0, told
     modules = list(tmp_path.glob("package/kvmppc/*.so"))
     assert [b"__asan_init" in module.read_bytes() for module in modules] == [True] * 3
