@@ -281,9 +281,7 @@ class Kvm(_Handle):
             raise ValueError(f"a path must not have a null character: {path!r}")
         _Handle.__init__(self, kernel)
         try:
-            error = kernel.lib.kvmppc_handle_open(self._data, name)
-            if error == -errno.EINTR:
-                error = self._make(kernel.lib.kvmppc_handle_open, name)
+            error = self._make(kernel.lib.kvmppc_handle_open, name)
             if error:
                 raise refusal(-error, "open", path)
             self._check_api_version()
@@ -322,9 +320,7 @@ class Kvm(_Handle):
         return version
 
     def _check_api_version(self) -> None:
-        version = self._kernel.lib.kvmppc_handle_get_api_version(self._data)
-        if version < 0:
-            raise self._refusal(-version, "KVM_GET_API_VERSION")
+        version = self.get_api_version()
         if version != API_VERSION:
             raise ApiVersionError(version)
 

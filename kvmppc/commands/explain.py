@@ -89,6 +89,9 @@ def _text(one: Explanation) -> str:
 def _json(report: HostReport | None, found: list[Explanation]) -> str:
     import json
 
-    host = (None, None) if report is None else (report.hostname, report.simulated)
-    head = {"schema": 1, **dict(zip(("hostname", "simulated"), host))}
+    head = {
+        "schema": 1,
+        "hostname": report and report.hostname,
+        "simulated": report and report.simulated,
+    }
     return json.dumps({**head, "explained": [one.to_dict() for one in found]}) + "\n"
