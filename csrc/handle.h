@@ -40,6 +40,7 @@ void kvmppc_handle_close(struct kvmppc_handle *handle);
 void kvmppc_handle_forked(struct kvmppc_handle *handle);
 int kvmppc_handle_enter(struct kvmppc_handle *handle);
 void kvmppc_handle_leave(struct kvmppc_handle *handle);
+int kvmppc_revision_of_device(const char *path);
 /* cdef ends */
 
 #endif

@@ -68,6 +68,7 @@ _REVISIONS = {
     number: Revision(_text(_lib.kvmppc_revision_name(number)) or "")
     for number in range(_lib.KVMPPC_REVISION_NONE + 1, _lib.KVMPPC_REVISIONS)
 }
+_NO_REVISION = _lib.KVMPPC_REVISION_NONE
 _NUMBERS = {revision: number for number, revision in _REVISIONS.items()}
 
 # Earlier answers, by revision and the upper bits of the mask: a loop looks a value up instead of
@@ -276,9 +277,7 @@ class Kvm(_Handle):
             raise TypeError("this Kvm is open already; create another one")
         kernel = _kernel
         path = os.fspath(device)
-        name = os.fsencode(kernel.prefix + path)
-        if b"\0" in name:
-            raise ValueError(f"a path must not have a null character: {path!r}")
+        name = _encoded(kernel, path)
         _Handle.__init__(self, kernel)
         try:
             error = self._make(kernel.lib.kvmppc_handle_open, name)
@@ -435,6 +434,26 @@ class Vm(_Handle):
             size=answer.size,
             revision=self._revision,
         )
+
+
+def _encoded(kernel: Kernel, path: str) -> bytes:
+    """The device's path for the compiled module. Raises ValueError for a null character."""
+    if "\0" in path:
+        raise ValueError(f"a path must not have a null character: {path!r}")
+    return os.fsencode(kernel.prefix + path)
+
+
+def lacks_interface(path: str) -> bool:
+    """Whether a path is a KVM device that reports no revision, asked in one call.
+
+    False if it reports one, and if anything failed: then :class:`Kvm` gives the answer or
+    raises the error.
+
+    Raises:
+        ValueError: the path has a null character.
+    """
+    kernel = _kernel
+    return kernel.lib.kvmppc_revision_of_device(_encoded(kernel, path)) == _NO_REVISION
 
 
 def revision_number(revision: Revision) -> int:

@@ -25,10 +25,10 @@ from kvmppc.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Literal
 
-    from kvmppc.caps import CompatCaps
+    from kvmppc.caps import CompatCaps, Revision
     from kvmppc.kvm import Kvm
 
     Status = Literal["known", "hint", "unsupported", "unavailable", "error", "denied"]
@@ -218,29 +218,32 @@ def probe(device: str | os.PathLike[str] = "/dev/kvm") -> HostReport:
     Raises:
         ValueError: the path has a null character.
     """
-    handle = _Kvm or _load()
-    host = read_host()
+    open_kvm, lacks_interface = _kvm or _load()
     path = os.fspath(device)
-    finding = _Finding(host)
+    finding = _Finding(read_host())
+    if not finding.host.is_power and lacks_interface(path):
+        finding.not_power(None, 0)
+        return finding.report(path)
     try:
-        with handle(path) as kvm:
+        with open_kvm(path) as kvm:
             finding.ask(kvm)
     except KvmError as error:
         finding.refused(error)
     return finding.report(path)
 
 
-# The handle's class, once it is loaded: an import statement takes longer than a call.
-_Kvm: type[Kvm] | None = None
+# What probe() takes from kvmppc.kvm, once it is loaded: an import statement takes longer than a
+# call.
+_kvm: tuple[type[Kvm], Callable[[str], bool]] | None = None
 
 
-def _load() -> type[Kvm]:
+def _load() -> tuple[type[Kvm], Callable[[str], bool]]:
     """Loads the compiled module at the first probe(): records can be read without it."""
-    global _Kvm
-    from kvmppc.kvm import Kvm
+    global _kvm
+    from kvmppc.kvm import Kvm, lacks_interface
 
-    _Kvm = Kvm
-    return Kvm
+    _kvm = (Kvm, lacks_interface)
+    return _kvm
 
 
 def describe() -> HostReport:
@@ -274,7 +277,8 @@ class _Finding:
         if known != before:
             fields = self._together(device)
             _last = (known, fields)
-        fields = {**fields, "time": _time()}
+        fields = fields.copy()
+        fields["time"] = _time()
         return _adopt(HostReport.__new__(HostReport), fields)
 
     def _together(self, device: str) -> dict[str, object]:
@@ -303,16 +307,13 @@ class _Finding:
         fields["api_version"] = API_VERSION  # else there would be no handle
         fields["revision"] = revision = kvm.get_revision()
         # No revision: the kernel answered 0 for the capability of each.
-        fields["capability"] = 0
+        fields["capability"] = capability = 0
         if revision is not None:
             from kvmppc.kvm import capability_of
 
-            fields["capability"] = kvm.check_extension(capability_of(revision))
+            fields["capability"] = capability = kvm.check_extension(capability_of(revision))
         if not self.host.is_power:
-            self.unsupported(
-                f"This is {self.host.machine}: only KVM on IBM Power grants processor modes.",
-                remedies.NOT_POWER,
-            )
+            self.not_power(revision, capability)
             return
         from kvmppc.kvm import Cap
 
@@ -327,6 +328,17 @@ class _Finding:
             else:
                 self.nested(kvm)
                 self.hint()
+
+    def not_power(self, revision: Revision | None, capability: int) -> None:
+        """Other processors than Power do not have these modes, whatever the device answered."""
+        self.fields = {
+            "api_version": API_VERSION,
+            "revision": revision,
+            "capability": capability,
+            "status": "unsupported",
+            "reason": f"This is {self.host.machine}: only KVM on IBM Power grants processor modes.",
+            "remedy": remedies.NOT_POWER,
+        }
 
     def nested(self, kvm: Kvm) -> None:
         """Finds the nested API, if that is possible.

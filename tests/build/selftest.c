@@ -90,6 +90,7 @@ static struct {
 	uint64_t capabilities;
 	unsigned long odd_capability; /* answered with the result; 0 is had by none */
 	int calls;                    /* of the question itself */
+	int version;                  /* of KVM's API; 0 is not KVM */
 	uintptr_t vm_type;
 } kernel;
 
@@ -113,6 +114,8 @@ int ioctl(int fd, unsigned long request, ...)
 		return kernel.result == -1 ? refuse(kernel.error) : kernel.result;
 	if (request == KVM_CHECK_EXTENSION)
 		return (uintptr_t)wire == 0 ? refuse(EIO) : 0;
+	if (request == KVM_GET_API_VERSION && kernel.version != 0)
+		return kernel.version;
 	if (request == KVM_CREATE_VM) {
 		kernel.vm_type = (uintptr_t)wire;
 		return refuse(EPERM);
@@ -238,6 +241,31 @@ static void check_capabilities(int fd)
 	CHECK(kvmppc_check_extension(fd, 250) == -1);
 }
 
+/* A device in one call: its revision where every step succeeds, else -1; and nothing stays open. */
+static void check_devices(void)
+{
+	int before = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int after;
+
+	close(before);
+	memset(&kernel, 0, sizeof(kernel));
+	CHECK(kvmppc_revision_of_device("/nonexistent/kvm") == -1);
+	CHECK(kvmppc_revision_of_device("/dev/null") == -1);
+	kernel.version = KVM_API_VERSION + 1;
+	CHECK(kvmppc_revision_of_device("/dev/null") == -1);
+	kernel.version = KVM_API_VERSION;
+	CHECK(kvmppc_revision_of_device("/dev/null") == KVMPPC_REVISION_NONE);
+	kernel.odd_capability = 250;
+	kernel.result = 1;
+	CHECK(kvmppc_revision_of_device("/dev/null") == KVMPPC_REVISION_LINUX_7_3);
+	kernel.result = -1;
+	kernel.error = EPERM;
+	CHECK(kvmppc_revision_of_device("/dev/null") == -1);
+	after = open("/dev/null", O_RDWR | O_CLOEXEC);
+	CHECK(after == before);
+	close(after);
+}
+
 static void check_system_calls(void)
 {
 	struct kvmppc_handle handle = empty();
@@ -305,6 +333,7 @@ int main(void)
 	check_processor();
 	check_histogram();
 	check_system_calls();
+	check_devices();
 	check_closing();
 	return failures != 0;
 }

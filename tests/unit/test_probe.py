@@ -343,6 +343,30 @@ def test_a_report_is_equal_to_what_is_read_of_its_record():
     assert (read, hash(read)) == (report, hash(report))
 
 
+@pytest.mark.parametrize("name", [host.name for host in simulated_hosts()])
+def test_a_machine_that_is_not_power_reports_what_its_device_answers_to_a_handle(name):
+    with simulated_host(name):
+        before = use_source(Source(uname=("node", "7.3.0", "x86_64")))
+        try:
+            report = kvmppc.probe()
+        finally:
+            use_source(before)
+        answer = {"api_version": None, "revision": None, "capability": None, "errno": None}
+        try:
+            with kvmppc.Kvm() as kvm:
+                capability = kvmppc.Cap.PPC_COMPAT_CAPS
+                answer["revision"] = revision = kvm.get_revision()
+                if revision == "patch-v4":
+                    capability = kvmppc.Cap.PPC_COMPAT_CAPS_PATCH_V4
+                answer["capability"] = kvm.check_extension(capability)
+                answer["api_version"] = kvm.get_api_version()
+        except kvmppc.KvmError as error:
+            answer["errno"] = error.name
+    assert {key: report.to_dict()[key] for key in answer} == answer
+    assert report.status in ("unsupported", "unavailable", "denied")
+    assert ("Run kvmppc on an IBM Power host" in report.remedy) == (report.status != "denied")
+
+
 def test_a_device_that_is_not_there_is_unavailable_on_any_host(tmp_path):
     report = kvmppc.probe(tmp_path / "kvm")
     assert (report.status, report.errno) == ("unavailable", "ENOENT")
