@@ -92,7 +92,7 @@ def from_threads(vm: Vm, rivals: ModuleType) -> dict[str, Loop]:
             by_hand(fd, CAPABILITY)
 
     loops = check_extension(vm, rivals)
-    return {OURS: loops[OURS], BY_HAND: loops[BY_HAND], HELD: timed(held)}
+    return {**{name: loops[name] for name in (FLOOR, OURS, BY_HAND)}, HELD: timed(held)}
 
 
 class _Caps(ctypes.Structure):

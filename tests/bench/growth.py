@@ -8,7 +8,7 @@ import threading
 import time
 
 from kvmppc import Kvm, Vm
-from kvmppc.measure import SLICE, rate_of_threads
+from kvmppc.measure import SLICE, rate_of_threads, time_of_threads
 
 from .calls import CAPABILITY
 from .rounds import Loop, quartiles
@@ -71,17 +71,23 @@ def many_vms(count: int, parts: int = 10) -> list[Row]:
 
 
 def threads(loops: dict[str, Loop], rounds: int) -> dict[str, list[Row]]:
-    """The rate of 2 and 4 threads together, by the rate of one, of all rivals in turns."""
-    counts = (2, 4)
+    """The rates of 2 and 4 threads together, by the rate of one thread, of all rivals in turns.
+
+    And of that one thread, by the rate of a process without a second thread.
+    """
     calls = {name: SLICE * 5_000 // loop(5_000) + 1 for name, loop in loops.items()}
     rates: dict[tuple[str, int], list[float]] = {
-        (name, count): [] for name in loops for count in counts
+        (name, count): [] for name in loops for count in (1, 2, 4)
     }
     for _ in range(rounds):
         for (name, count), found in rates.items():
-            found.append(rate_of_threads(loops[name], count, calls[name]))
+            loop, times = loops[name], calls[name]
+            if count == 1:
+                found.append(loop(times) / time_of_threads(loop, 1, times))
+            else:
+                found.append(rate_of_threads(loop, count, times))
     return {
-        name: [{"threads": count, **_spread(rates[name, count])} for count in counts]
+        name: [{"threads": count, **_spread(rates[name, count])} for count in (1, 2, 4)]
         for name in loops
     }
 
