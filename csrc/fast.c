@@ -3,7 +3,7 @@
  * The two calls that programs make in loops, KVM_CHECK_EXTENSION and
  * KVM_PPC_GET_COMPAT_CAPS, for a module of their own that holds the GIL
  * (kvmppc._fast). cffi's code releases the GIL around every call. That takes
- * longer than the rest of the path from Python to the kernel, and makes two
+ * longer than the rest of the path from Python to the kernel, and can make two
  * threads together slower than one.
  *
  * Why holding it is safe: both calls only read data in the kernel's memory. They
