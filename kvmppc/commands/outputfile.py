@@ -98,6 +98,12 @@ def _write_path(path: str, data: Iterable[bytes], mode: int) -> None:
             finally:
                 os.close(descriptor)
     finally:
+        _close(folder)
+
+
+def _close(folder: int) -> None:
+    """Closes a directory. It holds nothing to write, so that a failure changes no file."""
+    with contextlib.suppress(OSError):
         os.close(folder)
 
 
@@ -113,11 +119,11 @@ def _located(path: str) -> tuple[int, str]:
         try:
             link = _link(folder, name)
         except BaseException:
-            os.close(folder)
+            _close(folder)
             raise
         if link is None:
             return folder, name
-        os.close(folder)
+        _close(folder)
         path = os.path.join(above, link)
     raise ValueError("too many levels of symbolic links; give the path of the file itself")
 

@@ -112,6 +112,8 @@ def test_a_close_that_fails_costs_no_more_than_the_answer(tmp_path):
             old = {"./old": "old", "./guest.xml": GUEST}.get(name) == text
             assert old or untimed(text) == untimed(plain["files"][name]), case
             assert not old or each["code"] != plain["code"] or plain["files"][name] == text, case
+            # Exit code 2 says that the file was not written.
+            assert old or name not in ("./old", "./new", "./guest.xml") or each["code"] != 2, case
     failed = len(results["found"]) - len(COMMANDS)
     print(f"{failed} closes failed; {results['pages']} pages more in use after 5 rounds of them")
     assert failed > 40
