@@ -11,7 +11,6 @@ A host without an answer counts neither as granting a mode nor as not granting i
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 
 from kvmppc.processors import MODES, CpuMode
@@ -20,6 +19,7 @@ from kvmppc.values import Value, fill
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
@@ -42,7 +42,7 @@ _REMEMBERED = 4096
 
 
 class FleetError(Exception):
-    """The temporary database of the fleet failed; the message is for the user."""
+    """The temporary database of the fleet failed, or there is none; the message is for the user."""
 
 
 class Answer(Value):
@@ -144,10 +144,19 @@ class Fleet:
         expecting: whether expect() was called.
 
     Raises:
-        FleetError: at the end of the ``with`` block, if the database failed (a full disk).
+        FleetError: this Python has no SQLite. At the end of the ``with`` block: the database
+            failed (a full disk).
     """
 
     def __init__(self) -> None:
+        try:
+            # Not at the top: distributions may leave it out, or package it on its own.
+            import sqlite3
+        except ImportError as error:
+            raise FleetError(
+                f"this Python has no SQLite ({error}); install its module sqlite3, which some "
+                "distributions package on its own, or use another Python"
+            ) from None
         self.hosts: int = 0
         self.known: int = 0
         self.simulated: int = 0
@@ -156,6 +165,7 @@ class Fleet:
         self._numbers: dict[str, int] = {}
         self._added: list[tuple[bytes, bytes, int]] = []
         self.expecting: bool = False
+        self._failure: type[Exception] = sqlite3.Error
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(_TABLES)
 
@@ -320,7 +330,7 @@ class Fleet:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, self._failure):
             raise FleetError(
                 f"the temporary database failed: {error}; "
                 "set SQLITE_TMPDIR to a directory with free space"

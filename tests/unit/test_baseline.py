@@ -7,6 +7,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -296,6 +297,18 @@ def test_a_hostname_of_two_records_is_told(fleet, capsys):
 def test_without_records_the_command_is_not_understood(words, capsys):
     assert main(["baseline", *words]) == 2
     assert "RECORD" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["baseline"], ["plan", "guest.xml", "--fleet"]])
+def test_a_python_without_sqlite_is_told(words, fleet, tmp_path, monkeypatch, capsys):
+    (tmp_path / "guest.xml").write_text("<domain><os><type>hvm</type></os></domain>")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    assert main([*words, fleet("power10")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "kvmppc: this Python has no SQLite (" in captured.err
+    assert "; install its module sqlite3" in captured.err
 
 
 def test_standard_input_is_read_while_it_comes():
