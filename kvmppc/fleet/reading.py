@@ -86,7 +86,7 @@ class RecordReader:
         wrong = ""
         try:
             self._file = TextFile(path)
-            lines = Lines()
+            lines = Lines(lambda line, wrong: self._bad(f"{place}:{line}", wrong))
             for host in self._read_documents(documents(self._file.text), path, lines):
                 empty = False
                 yield host
@@ -118,16 +118,19 @@ class RecordReader:
         called = _name_of(path) if len(first) == 1 and path != "-" else None
         for document in itertools.chain(first, found):
             where = f"{place}:{document.line}"
-            name = None
+            names: list[str] = []
             if document.before or lines.waiting:
-                name, lost = lines.take(document)
+                names, lost = lines.take(document)
                 for other, answer in lost:
                     yield other, answer, where
             if document.text:
-                for one in self._hosts(document, name, called):
+                first_name = names[0] if names else None
+                for one in self._hosts(document, first_name, called):
                     if one.wrong:
                         self._bad(where, one.wrong)
-                    yield where if one.name is None else one.name, one.answer, where
+                    alike = names if one.name == first_name else []
+                    for name in alike or [where if one.name is None else one.name]:
+                        yield name, one.answer, where
         for other, answer in lines.ended():
             yield other, answer, place
 

@@ -312,7 +312,8 @@ def test_a_heading_names_the_host_of_the_record_below_it(read, rule):
             ("lpar9", "known"),
             ("lpar8", "known"),
             ("lpar3", "the query failed: ssh: connect to host lpar3 port 22: No route to host"),
-            ("lpar[4-5]", "the query failed: bash: kvmppc: command not found"),
+            ("lpar4", "the query failed: bash: kvmppc: command not found"),
+            ("lpar5", "the query failed: bash: kvmppc: command not found"),
         ],
         [],
     )
@@ -327,6 +328,83 @@ def test_hosts_below_headings_count_where_none_has_a_record(read):
         ],
         [],
     )
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        headed("lpar[1,3] (2)", json.dumps(RECORD), "-" * 15),
+        headed("lpar[1,3]", json.dumps(RECORD)),
+        headed("lpar[1,3]", f"welcome {json.dumps(RECORD)}"),
+        f"lpar[1,3]: {json.dumps(RECORD)}\n",
+    ],
+    ids=["clush -b", "dshbak -c", "other text in its line", "clush -bL"],
+)
+def test_hosts_that_printed_the_same_record_each_count(read, printed):
+    assert read(printed) == known("lpar1", "lpar3")
+    with_errors = (
+        "lpar4: bash: kvmppc: command not found\n"
+        "clush: 3/5\r          \rclush: 5/5\r"
+        f"{printed}"
+        + headed("lpar[6-7] (2)", "no such program", "-" * 15)
+        + "clush: lpar[1,3,9] (3): exited with exit code 3\n"
+        "clush: lpar[4,6] (2): exited with exit code 127\n"
+        "clush: lpar8: command timeout\n"
+    )
+    assert read(with_errors) == (
+        [
+            ("lpar1", "known"),
+            ("lpar3", "known"),
+            ("lpar4", "the query failed: bash: kvmppc: command not found"),
+            ("lpar6", "the query failed: no such program"),
+            ("lpar7", "the query failed: no such program"),
+            ("lpar8", "the query failed: command timeout"),
+            ("lpar9", "the query failed: exited with exit code 3"),
+        ],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("title", "many"),
+    [
+        ("@lpars (3)", "3"),
+        ("@lpars", "several"),
+        ("@slurm:lpars (3)", "3"),
+        ("lpars (3)", "3"),
+        ("lpar[1-2] (3)", "3"),
+        ("lpar[1-2/2]", "several"),
+        ("lpar[1-999999] (999999)", "999999"),
+    ],
+)
+def test_hosts_that_cannot_be_told_apart_are_reported(read, title, many):
+    name = title.partition(" ")[0]
+    hosts, complaints = read(headed(title, json.dumps(RECORD), "-" * 15))
+    assert hosts == [(name, "known")]
+    assert complaints == [
+        f"FILE:2: {name} stands for {many} hosts and counts as one; "
+        "print each host by itself (clush -L without -b, dshbak without -c)"
+    ]
+
+
+def test_the_hosts_of_many_sets_are_bounded(read):
+    printed = "".join(headed(f"{a}[1-99999]", json.dumps(RECORD)) for a in "abcd")
+    hosts, complaints = read(printed)
+    assert [name for name, _ in hosts[-2:]] == ["c[1-99999]", "d[1-99999]"]
+    assert (len(hosts), len(complaints)) == (2 * 99999 + 2, 2)
+
+
+def test_no_host_of_pdsh_is_lost_where_none_has_a_record(read):
+    names = [f"lpar{number:04}" for number in range(5000)]
+    own = "".join(f"pdsh@admin: {name}: ssh exited with exit code 255\n" for name in names)
+    below = "".join(headed(name, "ssh exited with exit code 255") for name in names)
+    reason = "the query failed: ssh exited with exit code 255"
+    assert read(own) == read(below) == ([(name, reason) for name in names], [])
+
+
+def test_a_line_of_a_host_is_not_shown_as_one_of_none(read):
+    _, (complaint,) = read(f"lpar2: no such program\nhello\nlpar1: {json.dumps(RECORD)}\n")
+    assert complaint.startswith("FILE: line 2 is not a record (hello); expected")
 
 
 @pytest.mark.parametrize(
