@@ -19,7 +19,6 @@ from kvmppc.guest.advice import (
     page_element,
     qemu_commandline,
 )
-from kvmppc.guest.place import page_needed
 from kvmppc.values import Frozen, Value, fill
 
 TYPE_CHECKING = False
@@ -38,7 +37,8 @@ SIZE_LIMIT = 4 << 20
 DEPTH_LIMIT = 256
 """Nested elements: the limit of libvirt's parser. Source: xmlParserMaxDepth of libxml2."""
 
-# The elements that are read. If several have one path, the first counts, as in libvirt.
+# The elements that are read. If several have one path, the first counts, and of features the last;
+# children count in all of them, but for <cpu>. Source: the XPaths of libvirt's src/conf.
 _DOMAIN = ("domain",)
 _TITLE = ("domain", "name")
 _OS = ("domain", "os")
@@ -75,6 +75,7 @@ _WANTED = {
     _HUGE,
     _COMMANDLINE,
 }
+_LAST = (_HTM, _NESTED)
 _DEEPEST = 4
 
 # The elements inside these that may come any number of times.
@@ -112,7 +113,8 @@ class Asks(Value):
         cpu_vendor: the text of ``<vendor>``.
         cpu_check: the attribute ``check`` of ``<cpu>``.
         migratable: the attribute ``migratable`` of ``<cpu>``.
-        cpu_features: the names of the ``<feature>`` elements of ``<cpu>``.
+        cpu_features: the names of the ``<feature>`` elements of ``<cpu>``; libvirt leaves
+            optional ones out.
         htm, nested_hv: the states of these ``<features>``, "on" or "off".
         page_limit: ``<hpt><maxpagesize>`` in bytes.
         huge_pages: whether the guest's memory is in huge pages.
@@ -152,6 +154,17 @@ class Asks(Value):
     page_limit: int | None
     huge_pages: bool
     words: Words
+
+    def limit_lacking(self, page_size: int | None) -> int | None:
+        """The page limit that the guest lacks on a host with such pages, in bytes; None if none.
+
+        Source: spapr_check_pagesize() in QEMU's hw/ppc/spapr_caps.c.
+        """
+        said = self.words.property(PAGE_LIMIT)
+        limit = self.page_limit if said is None else qemu.read_size(said)
+        if page_size is None or self.huge_pages or (limit or qemu.GUEST_PAGE) <= page_size:
+            return None
+        return page_size
 
 
 class Domain(Frozen):
@@ -200,10 +213,10 @@ class Domain(Frozen):
         are.
         """
         elements, words = self._elements, self.asks.words
-        property_ = _property(words, mode, host_model, page_size)
-        limit = page_needed(page_size)
+        limit = self.asks.limit_lacking(page_size)
+        property_ = _property(words, mode, host_model, limit)
         edits: list[_Edit] = []
-        if limit is not None and not self.asks.huge_pages:
+        if limit is not None:
             edits += _page_edits(elements, self.data, limit)
         edits += _cpu_edits(elements, self.data, mode, host_model)
         edits += self._off_edits()
@@ -350,7 +363,7 @@ class _Reader:
         inside = depth == 1 or self.open[-1] is not None
         if inside:
             self.collect(path, attributes)
-        wanted = inside and path in _WANTED and path not in self.found
+        wanted = inside and path in _WANTED and not (path == _CPU and _CPU in self.found)
         self.open.append(self.note(path, attributes) if wanted else None)
 
     def declare(self, attributes: Mapping[str, str]) -> None:
@@ -379,7 +392,7 @@ class _Reader:
         """Collects the elements that may come any number of times."""
         if path == _ARGUMENT:
             self.arguments.append(attributes.get("value", ""))
-        elif path == _FEATURE:
+        elif path == _FEATURE and attributes.get("policy") != "optional":
             self.features.append(attributes.get("name", ""))
         elif path == _GRAPHICS and attributes.get("type") in ("vnc", "spice"):
             self.lacks_password |= not attributes.get("passwd")
@@ -389,7 +402,9 @@ class _Reader:
         tag = _TAG.match(self.data, offset)
         if tag is None:
             raise DomainError(f"it has no start tag at byte {offset}")
-        element = self.found[path] = _Element(attributes, offset, tag.group())
+        element = _Element(attributes, offset, tag.group())
+        if path in _LAST or path not in self.found:
+            self.found[path] = element
         return element
 
     def end(self, _: str) -> None:
@@ -420,17 +435,17 @@ def _edited(data: bytes, edits: Iterable[_Edit]) -> bytes:
     return b"".join([*pieces, data[done:]])
 
 
-def _property(words: Words, mode: CpuMode, host_model: bool, page_size: int | None) -> str | None:
+def _property(words: Words, mode: CpuMode, host_model: bool, limit: int | None) -> str | None:
     """The machine properties to add to <qemu:commandline>; None if nothing is to be added.
 
     These are what <cpu> cannot set here, or what existing arguments override.
     """
     parts = []
-    said, pages = words.property("max-cpu-compat"), words.property(PAGE_LIMIT)
+    said = words.property("max-cpu-compat")
     if said != mode and (said is not None or not host_model):
         parts.append(machine_property(mode))
-    if page_needed(page_size) is not None and pages not in (None, str(page_size)):
-        parts.append(f"{PAGE_LIMIT}={page_size}")
+    if limit is not None and words.property(PAGE_LIMIT) is not None:
+        parts.append(f"{PAGE_LIMIT}={limit}")
     parts += [f"{name}=off" for name in ("cap-htm", "cap-nested-hv") if words.is_on(name)]
     return ",".join(parts) or ("" if _names_other(words) else None)
 

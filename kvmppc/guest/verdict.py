@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from kvmppc.guest import libvirt, qemu
 from kvmppc.guest.advice import PAGE_LIMIT, libvirt_elements, modes_text
-from kvmppc.guest.place import Place, page_needed, size_text
+from kvmppc.guest.place import Place, size_text
 from kvmppc.processors import GRANTABLE, CpuMode, find_mode, find_processor, own_mode
 from kvmppc.values import Value, fill
 
@@ -176,7 +176,10 @@ def _answer(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMo
     if other is not None:
         return "unknown", other, None
     if asks.type == "qemu":
-        return "yes", "The guest is emulated (type qemu) and does not use KVM.", None
+        emulated = "The guest is emulated (type qemu)"
+        if asks.cpu_mode in (None, "custom"):
+            return "yes", f"{emulated} and does not use KVM.", None
+        return "no", f"{emulated}, and cannot use <cpu mode={_short(asks.cpu_mode)}>.", None
     words = asks.words
     if words.unsure is not None:
         return "unknown", f"{_short(words.unsure)} in <qemu:commandline> may set the mode.", None
@@ -415,12 +418,9 @@ def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
     nested = _is_on(asks.nested_hv, words.property("cap-nested-hv"))
     if nested and host.nested_api == 2:
         yield "under nested API v2, guests cannot have nested guests: turn <nested-hv> off."
-    limit = page_needed(place.page_size)
-    if limit is None or asks.huge_pages or place.wrapped:
-        return
-    said = words.property(PAGE_LIMIT)
-    allowed = asks.page_limit if said is None else qemu.read_size(said)
-    if (allowed or qemu.GUEST_PAGE) > limit:
+    limit = asks.limit_lacking(place.page_size)
+    # The wrapper adds a limit to a guest without one.
+    if limit is not None and (asks.page_limit or words.property(PAGE_LIMIT) or not place.wrapped):
         yield (
             f"the host has pages of {size_text(limit)}: set "
             f"{PAGE_LIMIT}={limit >> 10}k (<maxpagesize>), or the guest does not start."

@@ -104,6 +104,23 @@ def test_the_first_of_several_counts_as_for_libvirt():
     assert (domain.asks.cpu_mode, domain.asks.cpu_model) == ("host-model", None)
 
 
+def test_what_is_in_several_elements_counts_as_for_libvirt():
+    limit, word = "<hpt><maxpagesize>4</maxpagesize></hpt>", "<q:arg value='-cpu'/>"
+    first = "<features><htm state='on'/></features><q:commandline/>"
+    second = f"<features>{limit}<htm state='off'/></features>"
+    more = f"{first}{second}<q:commandline>{word}<q:arg value='host'/></q:commandline>"
+    asks = Domain(xml(more=more).replace(b"<domain", f"<domain xmlns:q='{QEMU}'".encode())).asks
+    assert (asks.htm, asks.page_limit, asks.words.cpu) == ("off", 4096, "host")
+
+
+def test_a_limit_that_is_low_enough_stays_as_it_is():
+    limit = b"<features><hpt><maxpagesize unit='b'>4096</maxpagesize></hpt></features>"
+    assert limit in Domain(xml(more=limit.decode())).with_mode(P10, page_size=4096)
+    words = "<q:arg value='-M'/><q:arg value='max-cpu-compat=power11,cap-hpt-max-page-size=4k'/>"
+    data = xml(more=f"<q:commandline xmlns:q='{QEMU}'>{words}</q:commandline>")
+    assert Domain(data).with_mode(P10, page_size=4096).count(b"page") == 1
+
+
 @pytest.mark.parametrize(
     "more",
     [

@@ -139,8 +139,19 @@ def test_other_words_for_qemu_do_not_matter():
     assert answer(with_words(*words)) == "no"
 
 
-def test_an_emulated_domain_asks_kvm_for_nothing():
-    assert verdict(xml("<cpu mode='host-passthrough'/>", kind="qemu")).answer == "yes"
+@pytest.mark.parametrize(
+    ("cpu", "expected"),
+    [
+        ("", "yes"),
+        ("<cpu mode='custom'><model>POWER8</model></cpu>", "yes"),
+        ("<cpu mode='host-passthrough'/>", "no"),
+        ("<cpu mode='host-model'/>", "no"),
+        ("<cpu mode='maximum'/>", "no"),
+    ],
+)
+def test_an_emulated_domain_starts_without_what_needs_kvm(cpu, expected):
+    found = verdict(xml(cpu, kind="qemu"))
+    assert (found.answer, found.mode) == (expected, None)
 
 
 def test_without_an_architecture_the_domain_is_for_the_hosts():
@@ -327,6 +338,22 @@ def test_on_small_pages_a_guest_has_to_be_held_to_them(more, starts):
     assert verdict(xml("<cpu/>", more=more), PLAIN, Place(page_size=65536)).also == ()
 
 
+def test_a_limit_above_the_pages_of_the_host_is_lowered_to_them():
+    limit = "<features><hpt><maxpagesize unit='MiB'>16</maxpagesize></hpt></features>"
+    domain, place = Domain(xml(more=limit)), Place(page_size=65536)
+    found = check_domain(domain, PLAIN, place)
+    assert (found.answer, found.mode) == ("no", P10)
+    assert "64 KiB" in found.also[0]
+    assert answer(domain.with_mode(P10, page_size=65536), PLAIN, place) == "yes"
+
+
+@pytest.mark.parametrize(("size", "starts"), [(4, True), (64, False), (0, True)])
+def test_the_wrapper_leaves_a_limit_that_the_domain_has(size, starts):
+    limit = f"<features><hpt><maxpagesize>{size}</maxpagesize></hpt></features>"
+    place = Place(page_size=4096, wrapped=True)
+    assert (answer(xml(more=limit), PLAIN, place) == "yes") == starts
+
+
 @pytest.mark.parametrize(
     ("size", "starts"), [("4k", True), ("4096", True), ("64k", False), ("4K", True)]
 )
@@ -356,6 +383,11 @@ def test_a_feature_is_on_in_each_of_qemus_spellings(on):
     assert verdict(with_words("-machine", f"cap-nested-hv={on}"), COMPAT).also != ()
     for off in ("off", "no", "false", "n"):
         assert verdict(with_words("-machine", f"cap-htm={off}"), PLAIN).also == ()
+
+
+def test_an_optional_feature_keeps_nothing_from_starting():
+    feature = "<feature policy='optional' name='htm'/>"
+    assert answer(xml(f"<cpu mode='host-passthrough'>{feature}</cpu>"), PLAIN) == "yes"
 
 
 def test_what_is_off_keeps_nothing_from_starting():
