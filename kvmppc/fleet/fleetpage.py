@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 from kvmppc.fleet import markdown
 from kvmppc.fleet.page import cell, escaped, facts, names, page, search
 from kvmppc.fleet.table import ROWS, common, differences, some
@@ -37,14 +35,8 @@ def _rows(fleet: Fleet) -> Iterator[_Row]:
         if group.modes is not None:
             known = (name for name, _ in fleet.members(group))
             yield _Row(group.hosts, group.modes, "", known)
-    unknown: dict[str, list[Iterator[str]]] = {}
-    counts: dict[str, int] = {}
-    for answer, hosts, members in fleet.alike():
-        if answer.modes is None:
-            unknown.setdefault(answer.reason, []).append(members)
-            counts[answer.reason] = counts.get(answer.reason, 0) + hosts
-    for reason, parts in sorted(unknown.items()):
-        yield _Row(counts[reason], None, reason, chain.from_iterable(parts))
+    for reason, hosts, members in fleet.reasons():
+        yield _Row(hosts, None, reason, members)
 
 
 def fleet_html(fleet: Fleet) -> Iterator[str]:

@@ -10,6 +10,7 @@ A host without an answer counts neither as granting a mode nor as not granting i
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 
@@ -222,12 +223,21 @@ class Fleet:
         report = None if record is None else HostReport.from_json(record)
         return Answer(status, _text(reason), report)
 
-    def alike(self) -> Iterator[tuple[Answer, int, Iterator[str]]]:
-        """Yields each different answer, the number of hosts with it, and their names."""
-        rows = self._select("SELECT answer, count(*) FROM hosts GROUP BY answer ORDER BY answer")
-        for number, hosts in rows:
-            names = self._names("SELECT name FROM hosts WHERE answer = ?", number)
-            yield self._answer(number), hosts, names
+    def reasons(self) -> Iterator[tuple[str, int, Iterator[str]]]:
+        """Yields the reasons for no answer, sorted; of each the number of hosts and their names.
+
+        The names are valid until the next reason. Each host may have a reason of its own: one
+        pass over all hosts, and not one for each reason.
+        """
+        silent = f"{_EVERY} WHERE modes IS NULL"
+        names = self._names(f"SELECT name {silent} ORDER BY reason, hosts.rowid")
+        for reason, hosts in self._select(
+            f"SELECT reason, count(*) {silent} GROUP BY reason ORDER BY reason"
+        ):
+            members = itertools.islice(names, hosts)
+            yield _text(reason), hosts, members
+            for _ in members:
+                pass
 
     def groups(self) -> list[Group]:
         """The groups of hosts: those that grant the least first, those without an answer last."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import kvmppc
 from kvmppc import GRANTABLE, CpuMode, HostReport
+from kvmppc.fleet.fleetpage import fleet_html, fleet_markdown
 from kvmppc.fleet.hosts import Answer, Fleet, FleetError, Host
 from kvmppc.fleet.table import fleet_json, fleet_text
 from kvmppc.testing import simulated_host
@@ -186,11 +187,29 @@ def test_hosts_come_back_as_they_were_added():
     assert got[0].answer.report == answers[0].report
 
 
-def test_hosts_with_one_answer_are_found_together():
-    first, other = granting(*MODES[:2]), granting(MODES[0])
-    with fleet_of(("a", first), ("b", other), ("c", first)) as fleet:
-        alike = [(answer.report, list(names)) for answer, _, names in fleet.alike()]
-    assert alike == [(first.report, ["a", "c"]), (other.report, ["b"])]
+def test_hosts_without_an_answer_are_found_by_their_reason():
+    first, other = Answer("failed", "x: \ud800"), Answer("failed", "b")
+    hosts = [("z", first), ("b", other), ("known", granting(MODES[0])), ("a", first)]
+    with fleet_of(*hosts, ("c", Answer("missing", "b"))) as fleet:
+        reasons = [(reason, count, list(names)) for reason, count, names in fleet.reasons()]
+        unread = [(reason, next(names)) for reason, _, names in fleet.reasons()]
+    assert reasons == [("b", 2, ["b", "c"]), (first.reason, 2, ["z", "a"])]
+    assert unread == [("b", "b"), (first.reason, "z")]
+
+
+@pytest.mark.parametrize("form", [fleet_text, fleet_json, fleet_html, fleet_markdown])
+def test_hosts_that_each_have_a_reason_of_their_own_take_no_longer(form):
+    def steps(hosts):
+        """The steps of SQLite for the output."""
+        with Fleet() as fleet:
+            for number in range(hosts):
+                fleet.add(f"lpar{number}", Answer("failed", f"cannot connect to lpar{number}"))
+            called = []
+            fleet._database.set_progress_handler(lambda: called.append(1), 100)
+            assert f"lpar{hosts - 1}" in "".join(form(fleet)) or form is fleet_text
+            return len(called)
+
+    assert steps(4000) < 16 * steps(500)
 
 
 def test_a_mode_without_a_bit_counts_by_its_name():
