@@ -29,7 +29,7 @@ def expected_names(path: str) -> list[str]:
     file = None
     try:
         file = TextFile(path)
-        text = file.text.read(_LIMIT).lstrip("\ufeff \t\r\n")
+        text = file.text.read(_LIMIT + 1)
     except OSError as error:
         raise ExpectedError(f"{where}: cannot be read: {error.strerror}") from None
     except ForeignFileError as error:
@@ -37,6 +37,9 @@ def expected_names(path: str) -> list[str]:
     finally:
         if file is not None:
             file.close()
+    if len(text) > _LIMIT:
+        raise ExpectedError(f"{where}: longer than {_LIMIT:,} characters; give one name per line")
+    text = text.lstrip("\ufeff \t\r\n")
     try:
         names = _from_json(text) if text.startswith(("{", "[")) else _from_lines(text)
     except ExpectedError as error:

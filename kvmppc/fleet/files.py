@@ -129,8 +129,10 @@ def _text(file: IO[bytes]) -> io.TextIOWrapper:
 def _encoding(head: bytes) -> str:
     """The encoding of a file with this beginning; UTF-8 where another makes no sense."""
     encoding = json.detect_encoding(head)
-    makes_sense = encoding == "utf-8-sig" or '"' in head.decode(encoding, "ignore")
-    return encoding if makes_sense else "utf-8"
+    text = head.decode(encoding, "ignore")
+    # A file may begin with garbage, or with other text than JSON.
+    makes_sense = '"' in text or 2 * sum(" " <= letter <= "~" for letter in text) > len(text)
+    return encoding if makes_sense or encoding == "utf-8-sig" else "utf-8"
 
 
 def _unpacking(file: IO[bytes], name: str, modules: tuple[str, ...]) -> IO[bytes]:

@@ -39,7 +39,8 @@ _HELD = 4096
 # The kind of text that a line is, if a file has no objects.
 _KINDS = (
     (re.compile(r"[^\n]*\0"), "binary data; give the output of kvmppc probe --json"),
-    (re.compile(r"---|%YAML|- |[\w.-]+:(\s|$)"), "YAML, not JSON; convert it to JSON"),
+    # An error such as "ssh: connect to host lpar1 port 22: Connection refused" is not YAML.
+    (re.compile(r"---|%YAML|- |[\w.-]+:(\s(?!.*: )|$)"), "YAML, not JSON; convert it to JSON"),
     (re.compile("<"), "XML or HTML, not JSON; give the output of kvmppc probe --json"),
     (re.compile(""), "text (a log?), not JSON; give the output of kvmppc probe --json"),
 )

@@ -127,7 +127,9 @@ EXPECTED = {
             "ungrouped": {"hosts": ["power10", "power11"]},
         }
     ),
-    "UTF-16": 'power10\npower11\n# "all"\n'.encode("utf-16"),
+    "UTF-16": "power10\npower11\n".encode("utf-16"),
+    "UTF-16 without a mark": "power10\npower11\n".encode("utf-16-le"),
+    "UTF-32": "power10\npower11\n".encode("utf-32"),
 }
 
 
@@ -192,6 +194,16 @@ def test_what_has_no_names_is_told(fleet, expected, kind, capsys):
     assert captured.out == ""
     assert captured.err.startswith(f"kvmppc: {path}: {reason}")
     assert captured.err.count("\n") == 1
+
+
+def test_a_file_of_too_many_names_is_told(fleet, expected, monkeypatch, capsys):
+    names = "power10\npower11\n"
+    words = ["baseline", "--expect", expected(names), fleet("power10", "power11")]
+    monkeypatch.setattr("kvmppc.fleet.expected._LIMIT", len(names))
+    assert main(words) == 0
+    monkeypatch.setattr("kvmppc.fleet.expected._LIMIT", len(names) - 1)
+    assert main(words) == 2
+    assert "longer than 15 characters; give one name per line\n" in capsys.readouterr().err
 
 
 def test_a_file_of_names_that_is_not_there_is_told(fleet, capsys):

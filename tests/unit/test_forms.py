@@ -96,6 +96,14 @@ def test_any_encoding_of_unicode_is_read(read, encoding):
     assert read(raw.encode(encoding)) == known("\N{SNOWMAN}", "b")
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_other_text_may_come_before_a_record_in_any_encoding(read, encoding):
+    welcome = "Welcome to lpar1.\n" * 40
+    hosts, (complaint,) = read((welcome + text("a")).encode(encoding))
+    assert hosts == [("a", "known")]
+    assert complaint.startswith("FILE: line 1 is not a record (Welcome to lpar1.)")
+
+
 def test_files_put_together_can_each_have_a_byte_order_mark(read):
     assert read(text("a").encode("utf-8-sig") * 2) == known("a", "a")
 
@@ -149,6 +157,10 @@ FOREIGN = {
     "YAML": (b"---\nschema: 1\nhostname: a\n", "this is YAML, not JSON"),
     "YAML without a mark": (b"schema: 1\nhostname: a\n", "this is YAML, not JSON"),
     "XML": (b"<domain/>\n", "this is XML or HTML, not JSON"),
+    "an error of ssh": (
+        b"ssh: connect to host lpar1 port 22: Connection refused\n",
+        "this is text (a log?), not JSON",
+    ),
     "a log": (b"2026-11-25 07:00 asked\n" * 99, "this is text (a log?), not JSON"),
     "an inventory": (b"[lpars]\nlpar1\nlpar2\n", "this is text (a log?), not JSON"),
 }
