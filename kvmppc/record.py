@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 STATUSES = ("known", "hint", "unsupported", "unavailable", "error", "denied")
+# Sources of a hint, and none.
+_NO_GRANT = (None, "auxv", "cpuinfo", "device-tree")
 
 # The limits of a name that a later version may add: a processor, mode, platform or revision.
 _NAME_LENGTH = 40
@@ -76,7 +78,8 @@ def _read_time(value: object) -> str:
     from datetime import datetime
 
     text = _read_text(value)
-    if len(text) != 20 or (text[4], text[7], text[10], text[19]) != ("-", "-", "T", "Z"):
+    # Python 3.11 and later accept other forms, such as "2026-07-01T12:00+01", of this length.
+    if len(text) != 20 or text[4:20:3] != "--T::Z":
         raise ValueError
     datetime.fromisoformat(text[:19])
     return text
@@ -274,6 +277,8 @@ def _check(fields: Mapping[str, object]) -> None:
         raise RecordError("source, compat_capabilities and unknown_bits contradict each other")
     if (modes and status != "known") or (source == "kvm" and status != "known"):
         raise RecordError(f"status is {status}, but only a host with status known grants modes")
+    if status == "known" and source in _NO_GRANT:
+        raise RecordError(f"status is known, but source is {_short(source)}, which grants no mode")
     if (status == "hint") != (fields["hint"] is not None):
         raise RecordError("status and hint contradict each other")
     if isinstance(mask, int) and isinstance(unknown, int):

@@ -136,6 +136,23 @@ def test_a_record_that_contradicts_itself_is_refused(change):
         HostReport.from_dict({**record_of("power10"), **change})
 
 
+@pytest.mark.parametrize("source", [None, "auxv", "cpuinfo", "device-tree"])
+def test_a_hint_and_no_answer_at_all_are_never_a_grant(source):
+    for modes in ([], ["power10"]):
+        record = {**record_of("powernv10"), "modes": modes, "newest": modes[-1] if modes else None}
+        assert HostReport.from_dict(record).modes == tuple(modes)
+        with pytest.raises(RecordError, match="status is known, but source is"):
+            HostReport.from_dict({**record, "source": source})
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-07-01T12:00+01Z", "2026-07-01T120000.1Z", "2026-07-01 12:00:00Z"]
+)
+def test_a_time_has_one_form(time):
+    with pytest.raises(RecordError, match="expected a time in UTC"):
+        HostReport.from_dict({**record_of("power10"), "time": time})
+
+
 def later(**changes):
     """A record of a Power11 as a later version may write it, which knows bit 4 as power13."""
     return {
