@@ -115,7 +115,7 @@ BAD = {
     ),
     "brackets without end": (b'{"a":' * 99999 + b"\n", "FILE:2: truncated"),
     "brackets in brackets": (
-        b'{"a":' * 9999 + b"1" + b"}" * 9999 + b"\n",
+        b'{"a":' * 199999 + b"1" + b"}" * 199999 + b"\n",
         "FILE:2: JSON that Python cannot read",
     ),
     "indented, with an error": (
