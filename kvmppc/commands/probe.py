@@ -92,20 +92,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace | SimpleNamespace) -> int:
     """Queries the host and prints the answer."""
     if arguments.schema:
-        streams.answer(schema_text())
+        _write(schema_text(), "json", arguments.output)
         return 0
     report = asking.ask(arguments)
     text = _text(report, arguments.format, color=arguments.output is None)
-    if arguments.output in (None, "-"):
-        (streams.say if arguments.format == "text" else streams.answer)(text)
-    else:
-        # Not at the top: most queries write no file.
-        from kvmppc.commands.outputfile import write_file
-
-        write_file(arguments.output, text)
+    _write(text, arguments.format, arguments.output)
     if arguments.format == "quiet" and report.status != "known":
         streams.tell(f"{report.status}: {report.reason}")
     return 0 if arguments.exit_zero else asking.exit_code(report)
+
+
+def _write(text: str, form: str, output: str | None) -> None:
+    """Writes a text in one of the forms to the file that --output names, or prints it."""
+    if output not in (None, "-"):
+        # Not at the top: most queries write no file.
+        from kvmppc.commands.outputfile import write_file
+
+        write_file(output, text)
+    elif form == "text":
+        streams.say(text)
+    else:
+        # Prometheus reads UTF-8 only. The other forms are ASCII, or read in this environment.
+        streams.answer(text.encode() if form == "metrics" else text)
 
 
 def _text(report: HostReport, form: str, color: bool) -> str:

@@ -273,6 +273,12 @@ def test_the_schema_that_is_printed_is_the_one_in_the_package(capsys):
     assert capsys.readouterr().out == schema
 
 
+def test_the_schema_is_written_where_output_says(capsys, tmp_path):
+    assert main(["probe", "--schema", "--output", str(tmp_path / "schema")]) == 0
+    assert capsys.readouterr().out == ""
+    assert json.loads((tmp_path / "schema").read_text())["type"] == "object"
+
+
 def test_a_host_that_grants_no_mode_says_so():
     nothing = {"compat_capabilities": "0x0", "modes": [], "newest": None}
     assert "modes      none" in report_text(probed("power9", **nothing))
