@@ -6,7 +6,6 @@ import os
 
 from kvmppc.commands import UsageError, nearest
 from kvmppc.host import Source, use_source
-from kvmppc.output import printable
 from kvmppc.processors import GRANTABLE, CpuMode
 from kvmppc.record import RecordError
 from kvmppc.report import HostReport, describe, probe
@@ -62,8 +61,6 @@ def on_host(arguments: argparse.Namespace | SimpleNamespace) -> AbstractContextM
     if sysroot is not None:
         if arguments.simulate is not None or arguments.device != DEVICE:
             raise UsageError("--sysroot does not query KVM; remove --simulate and --device")
-        if not os.path.isdir(sysroot):
-            raise UsageError(f"{printable(sysroot)}: no such directory")
         return _Files(sysroot)
     if arguments.simulate is None:
         from contextlib import nullcontext
@@ -83,7 +80,12 @@ class _Files:
     """Makes read_host() read a copy of another machine's files, for a ``with`` block."""
 
     def __init__(self, folder: str) -> None:
-        self._source = Source(os.path.abspath(folder))
+        try:
+            os.listdir(folder)
+            self._source = Source(os.path.abspath(folder))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(f"--sysroot {folder!r}: {reason}") from None
 
     def __enter__(self) -> None:
         self._source = use_source(self._source)

@@ -1,8 +1,11 @@
 """--sysroot: what the files of another machine tell, and nothing of this one."""
 
 import json
+import os
+import subprocess
 
 import pytest
+from program import PROGRAM
 
 from kvmppc.cli import main
 
@@ -58,7 +61,10 @@ def test_doctor_goes_through_what_files_can_tell(sosreport, capsys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--sysroot", "/nowhere"], "/nowhere: no such directory"),
+        (["--sysroot", "/nowhere"], "--sysroot '/nowhere': No such file or directory"),
+        (["--sysroot", ""], "--sysroot '': No such file or directory"),
+        (["--sysroot", __file__], f"--sysroot {__file__!r}: Not a directory"),
+        (["--sysroot", "\0"], "--sysroot '\\x00': "),
         (["--sysroot", "/", "--simulate", "power10"], "remove --simulate and --device"),
         (["--sysroot", "/", "--device", "/dev/null"], "remove --simulate and --device"),
     ],
@@ -68,3 +74,20 @@ def test_what_makes_no_sense_beside_it_is_refused(command, words, says, capsys):
     assert main([command, *words]) == 2
     out, err = capsys.readouterr()
     assert (out, says in err) == ("", True)
+
+
+def test_a_directory_that_was_removed_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert main(["probe", "--sysroot", "."]) == 2
+    assert capsys.readouterr().err == "kvmppc: --sysroot '.': No such file or directory\n"
+
+
+def test_metrics_are_utf_8_in_every_environment(tmp_path):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/hostname").write_text("größe\n", encoding="utf-8")
+    words = [PROGRAM, "probe", "--format", "metrics", "--sysroot", str(tmp_path)]
+    for encoding in ("utf-8", "latin-1", "ascii"):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(words, env=environment, stdout=subprocess.PIPE)
+        assert 'hostname="größe"' in done.stdout.decode()
