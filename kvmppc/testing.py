@@ -82,7 +82,10 @@ class SimulatedHost:
         processor = Processor(physical)
         mode = processor.mode if effective is None else CpuMode(effective)
         noted = processor if stored is None else Processor(stored)
-        files = {"/proc/cpuinfo": _cpuinfo(noted, mode, platform, mmu)}
+        files = {
+            "/proc/cpuinfo": _cpuinfo(noted, mode, platform, mmu),
+            "/sys/module/kernel/parameters/panic": b"0\n",  # built in, so that it is never missing
+        }
         if not masked:
             files.update(_tree(processor, mode, platform))
         if module:
