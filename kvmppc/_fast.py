@@ -15,7 +15,8 @@ if os.path.exists(os.path.join(_sources, "setup.py")):
 elif sys.platform.startswith("linux"):
     _why = (
         "this kvmppc was built with KVMPPC_PURE=1, without compiled modules: it can read records, "
-        "but cannot query KVM; install it again without KVMPPC_PURE"
+        "but cannot query KVM; install it again without KVMPPC_PURE, with pip install "
+        "--no-cache-dir"
     )
 else:
     _why = (

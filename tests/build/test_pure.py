@@ -9,7 +9,8 @@ import pytest
 
 PURE = (
     "this kvmppc was built with KVMPPC_PURE=1, without compiled modules: it can read"
-    " records, but cannot query KVM; install it again without KVMPPC_PURE"
+    " records, but cannot query KVM; install it again without KVMPPC_PURE, with pip install"
+    " --no-cache-dir"
 )
 NOT_COMPILED = (
     "the sources of kvmppc in {0} are not compiled: install them (python3 -m pip install {0}), and"
