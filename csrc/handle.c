@@ -131,8 +131,8 @@ struct kvmppc_answer kvmppc_handle_get_compat_caps(struct kvmppc_handle *vm)
 /*
  * Opens a device, gets the revision and closes the device: the whole query where
  * no VM is created. One call takes half the time of a handle and a call for each
- * step. Returns -1 if a step fails; the caller then takes the steps with a
- * handle, which shows the error.
+ * step. Returns a negative number if a step fails; the caller then takes the
+ * steps with a handle, which shows the error.
  */
 int kvmppc_revision_of_device(const char *path)
 {
@@ -140,9 +140,9 @@ int kvmppc_revision_of_device(const char *path)
 	int result = -1;
 
 	if (fd < 0)
-		return -1;
+		return fd;
 	if (kvmppc_get_api_version(fd) == KVM_API_VERSION)
 		result = kvmppc_get_revision(fd);
 	close(fd);
-	return result < 0 ? -1 : result;
+	return result;
 }
