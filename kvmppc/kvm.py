@@ -264,9 +264,9 @@ class Kvm(_Handle):
         DeviceNotFoundError: the device does not exist (ENOENT).
         NoModuleError: the device file has no module behind it (ENODEV, ENXIO).
         DevicePermissionError: this user or container may not open it (EACCES, EPERM).
-        NotKvmDeviceError: the file is not the KVM device.
+        NotKvmDeviceError: the file does not support KVM_GET_API_VERSION (ENOTTY, EINVAL).
         ApiVersionError: the version of KVM's API is not 12.
-        KvmError: any other error of open, with its errno.
+        KvmError: any other error of open or KVM_GET_API_VERSION, with its errno.
         ValueError: the path has a null character.
     """
 
@@ -438,9 +438,10 @@ class Vm(_Handle):
 
 def _encoded(kernel: Kernel, path: str) -> bytes:
     """The device's path for the compiled module. Raises ValueError for a null character."""
-    if "\0" in path:
+    name = os.fsencode(kernel.prefix + path)
+    if b"\0" in name:
         raise ValueError(f"a path must not have a null character: {path!r}")
-    return os.fsencode(kernel.prefix + path)
+    return name
 
 
 def lacks_interface(path: str) -> bool:

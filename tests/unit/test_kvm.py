@@ -318,6 +318,12 @@ def test_a_path_may_be_a_path_object(kvmppc_host, tmp_path):
     assert caught.value.filename == str(tmp_path / "kvm")
 
 
+@pytest.mark.parametrize("ask", [Kvm, kvmppc.probe])
+def test_a_path_of_bytes_is_refused_as_what_it_is(ask):
+    with pytest.raises(TypeError, match=r"(not|and) .*bytes"):
+        ask(b"/dev/kvm")
+
+
 def test_another_version_of_kvms_api_is_refused_by_its_number(kvmppc_host, monkeypatch):
     kvmppc_host("power10")
     monkeypatch.setattr("kvmppc.kvm.API_VERSION", 13)
