@@ -51,22 +51,24 @@ __all__ = [  # noqa: F405
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Loads the public names when the first of them is used.
+if not TYPE_CHECKING:  # type checkers would take every name for a public one
 
-    A program may import kvmppc in every run and need it in few: libvirt runs its hook at every
-    step in the life of a guest, and the hook queries KVM in one of them.
+    def __getattr__(name: str) -> object:
+        """Loads the public names when the first of them is used.
 
-    Raises:
-        AttributeError: there is no public name ``name``.
-    """
-    if name not in __all__:
-        raise AttributeError(f"module 'kvmppc' has no attribute {name!r}")
-    from kvmppc import _public
+        A program may import kvmppc in every run and need it in few: libvirt runs its hook at every
+        step in the life of a guest, and the hook queries KVM in one of them.
 
-    globals().update((public, getattr(_public, public)) for public in _public.__all__)
-    value: object = globals()[name]
-    return value
+        Raises:
+            AttributeError: there is no public name ``name``.
+        """
+        if name not in __all__:
+            raise AttributeError(f"module 'kvmppc' has no attribute {name!r}")
+        from kvmppc import _public
+
+        globals().update((public, getattr(_public, public)) for public in _public.__all__)
+        value: object = globals()[name]
+        return value
 
 
 def __dir__() -> list[str]:
