@@ -108,17 +108,18 @@ class ApiVersionError(ProtocolError):
 
     api_version: int
 
-    def __init__(self, api_version: int) -> None:
+    def __init__(self, api_version: int, device: str | None = None) -> None:
         super().__init__(
             _errno.EPROTO,
             "KVM_GET_API_VERSION",
             f"The device has version {api_version} of the KVM API; only 12 is supported.",
             "Give the path of the KVM device, usually /dev/kvm.",
+            device,
         )
         self.api_version = api_version
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.api_version,)
+        return type(self), (self.api_version, self.filename)
 
 
 class ClosedError(KvmError, ValueError):

@@ -54,9 +54,9 @@ def test_an_error_survives_pickle(operation, number, kind):
     assert str(error) == str(refusal(number, operation, "/dev/kvm"))
 
 
-def test_the_api_version_error_survives_pickle_with_its_number():
-    error = pickle.loads(pickle.dumps(kvmppc.ApiVersionError(11)))
-    assert (error.api_version, error.errno) == (11, errno.EPROTO)
+def test_the_api_version_error_survives_pickle_with_its_number_and_device():
+    error = pickle.loads(pickle.dumps(kvmppc.ApiVersionError(11, "/dev/kvm")))
+    assert (error.api_version, error.errno, error.filename) == (11, errno.EPROTO, "/dev/kvm")
     assert "11" in str(error)
 
 
