@@ -238,6 +238,14 @@ def test_the_report_says_that_this_is_not_power():
     assert os.uname().machine in report.reason
 
 
+@needs_kvm
+def test_a_report_has_the_path_that_was_asked(tmp_path):
+    other = tmp_path / "kvm"
+    other.symlink_to("/dev/kvm")
+    paths = ["/dev/kvm", str(other), "/dev/kvm"]
+    assert [kvmppc.probe(path).device for path in paths] == paths
+
+
 def test_a_device_with_no_module_behind_it_is_told(tmp_path):
     # A major number that no driver has: what /dev/kvm is where the module is not loaded.
     device = tmp_path / "kvm"
