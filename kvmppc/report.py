@@ -134,15 +134,17 @@ class HostReport(Value):
     def grants(self, mode: str) -> bool | None:
         """Whether a mode is granted: True, False, or None if that is not known.
 
-        It is not known if the status is not "known", or if one of the unknown bits may be
-        this mode.
+        It is not known if the status is not "known", if one of the unknown bits may be this
+        mode, or on bare metal for a mode before Power9, which requires a hash page table.
 
         Raises:
             ValueError: there is no mode with this name.
         """
         wanted = CpuMode(mode)
-        if self.status != "known" or (
-            self.unknown_bits and not wanted.bit and wanted > GRANTABLE[-1]
+        if (
+            self.status != "known"
+            or (self.unknown_bits and not wanted.bit and wanted > GRANTABLE[-1])
+            or (self.source == "processor" and wanted < GRANTABLE[0])
         ):
             return None
         return wanted in self.modes

@@ -219,6 +219,7 @@ def test_a_grant_is_told_apart_from_a_hint_and_from_what_nobody_knows():
     assert grants(record_of("power10"), "power8") is False
     assert grants(record_of("powernv10"), "power9") is True
     assert grants(record_of("powernv10"), "power11") is False
+    assert grants(record_of("powernv10"), "power8") is None
     assert grants(record_of("linux-6.12"), "power10") is None
     assert grants(record_of("no-permission"), "power10") is None
     assert grants(record_of("future"), "power12") is None
