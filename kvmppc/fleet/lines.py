@@ -58,6 +58,8 @@ class Lines:
         self._ended_with = ""
         self._said = ""
         self._ansible = False
+        # The host of a command that failed, which ansible --one-line prints in two lines.
+        self._failed = ""
         # From dshbak: the lines of a heading so far, and the hosts in the last heading.
         self._heading: list[tuple[int, str]] = []
         self._under: list[str] = []
@@ -77,11 +79,12 @@ class Lines:
         """Whether an object without text before it may belong to a host that was named earlier."""
         return bool(self._name or self._under or self._heading)
 
-    def take(self, document: Document) -> tuple[list[str], list[tuple[str, Answer]]]:
+    def take(self, document: Document) -> tuple[list[str] | None, list[tuple[str, Answer]]]:
         """Returns the names of the hosts of an object, and hosts that turn out to have none.
 
         ``document`` is an object with the text before it, or a line without one. Hosts that
-        printed the same share an object; there is no name if the text has none.
+        printed the same share an object; there is no name if the text has none. None in place of
+        the names says that the object only repeats the line before it.
         """
         # clush writes "clush: 1/3", and overwrites it after a carriage return.
         before, is_object = document.before.rpartition("\r")[2], bool(document.text)
@@ -92,6 +95,10 @@ class Lines:
             lost = self._give_up()
             self._ansible = True
             name, status, rc, mark, said = ansible.groups()
+            repeats = mark == "=>" and name == self._failed
+            self._failed = name if rc and mark == "|" else ""
+            if repeats:
+                return None, lost
             if is_object:
                 return [name], lost
             if mark == ">>":

@@ -118,12 +118,12 @@ class RecordReader:
         called = _name_of(path) if len(first) == 1 and path != "-" else None
         for document in itertools.chain(first, found):
             where = f"{place}:{document.line}"
-            names: list[str] = []
+            names: list[str] | None = []
             if document.before or lines.waiting:
                 names, lost = lines.take(document)
                 for other, answer in lost:
                     yield other, answer, where
-            if document.text:
+            if document.text and names is not None:
                 first_name = names[0] if names else None
                 for one in self._hosts(document, first_name, called):
                     if one.wrong:

@@ -286,6 +286,30 @@ def test_hosts_that_ansible_prints_without_a_record_count(read):
     )
 
 
+def test_a_command_that_failed_counts_once_although_ansible_prints_it_twice(read):
+    """As ansible-core 2.19 does with --one-line."""
+    result = {"changed": True, "failed": True, "msg": "non-zero return code", "stderr": "boom"}
+    with_record = json.dumps({**result, "rc": 3, "stdout": json.dumps(RECORD)})
+    without = json.dumps({**result, "rc": 127, "stdout": ""})
+    printed = (
+        f"lpar-a | FAILED | rc=3 | (stdout) {json.dumps(RECORD)} (stderr) boom\n"
+        f"lpar-a | FAILED! => {with_record}\n"
+        "lpar-b | FAILED | rc=127 | (stdout)  (stderr) boom\n"
+        f"lpar-b | FAILED! => {without}\n"
+        f"lpar-c | FAILED! => {with_record}\n"
+        f"lpar-c | FAILED! => {with_record}\n"
+    )
+    assert read(printed) == (
+        [
+            ("lpar-a", "known"),
+            ("lpar-b", "the query failed: (stdout) (stderr) boom"),
+            ("lpar-c", "known"),
+            ("lpar-c", "known"),
+        ],
+        [],
+    )
+
+
 def test_hosts_that_pdsh_prints_without_a_record_count(read):
     printed = (
         "lpar2: bash: kvmppc: command not found\n"
@@ -399,11 +423,11 @@ def test_hosts_that_cannot_be_told_apart_are_reported(read, title, many):
     ]
 
 
-def test_the_hosts_of_many_sets_are_bounded(read):
-    printed = "".join(headed(f"{a}[1-99999]", json.dumps(RECORD)) for a in "abcd")
-    hosts, complaints = read(printed)
-    assert [name for name, _ in hosts[-2:]] == ["c[1-99999]", "d[1-99999]"]
-    assert (len(hosts), len(complaints)) == (2 * 99999 + 2, 2)
+def test_the_hosts_of_all_sets_are_bounded(read, monkeypatch):
+    monkeypatch.setattr("kvmppc.fleet.lines._IN_SETS", 5)
+    hosts, complaints = read("".join(headed(f"{a}[1-2]", json.dumps(RECORD)) for a in "abc"))
+    assert [name for name, _ in hosts] == ["a1", "a2", "b1", "b2", "c[1-2]"]
+    assert len(complaints) == 1
 
 
 def test_no_host_of_pdsh_is_lost_where_none_has_a_record(read):
