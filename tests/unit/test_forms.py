@@ -318,6 +318,9 @@ def test_hosts_that_pdsh_prints_without_a_record_count(read):
         "lpar3: ssh: connect to host lpar3 port 22: No route to host\n"
         "pdsh@admin: lpar3: ssh exited with exit code 255\n"
         "clush: lpar4: exited with exit code 127\n"
+        "pdsh@admin: lpar5: command timeout\n"
+        "sending signal 15 to lpar5 [ssh] pid 4711\n"
+        "pdsh@admin: lpar5: ssh killed by signal 15\n"
     )
     assert read(printed) == (
         [
@@ -325,6 +328,7 @@ def test_hosts_that_pdsh_prints_without_a_record_count(read):
             ("lpar2", "the query failed: bash: kvmppc: command not found"),
             ("lpar3", "the query failed: ssh: connect to host lpar3 port 22: No route to host"),
             ("lpar4", "the query failed: exited with exit code 127"),
+            ("lpar5", "the query failed: command timeout"),
         ],
         [],
     )
