@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
             complaints.end()
             if expected is not None:
                 fleet.expect(expected)
-            _warn(fleet)
+            warn(fleet)
             _show(fleet, arguments.format, arguments.output)
             return 2 if complaints.count else _exit_code(fleet, arguments.ignore_unknown)
     except (FleetError, ExpectedError) as error:
@@ -163,7 +163,7 @@ def _exit_code(fleet: Fleet, ignore_unknown: bool) -> int:
     return 0 if fleet.modes else 1
 
 
-def _warn(fleet: Fleet) -> None:
+def warn(fleet: Fleet) -> None:
     """Warns about what the counts do not show."""
     if fleet.simulated:
         streams.tell(f"{fleet.simulated:,} of {fleet.hosts:,} records come from simulated hosts")

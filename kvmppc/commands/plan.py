@@ -8,7 +8,7 @@ from collections import Counter
 
 from kvmppc import streams
 from kvmppc.commands import UsageError, asking
-from kvmppc.commands.baseline import Complaints, add_form, read_records, record_path
+from kvmppc.commands.baseline import Complaints, add_form, read_records, record_path, warn
 from kvmppc.commands.check import CODES, WORST, domain_paths, read_domain
 from kvmppc.commands.places import LIMIT, read_places
 from kvmppc.commands.placing import PAGE_SIZES, add_arguments
@@ -92,13 +92,15 @@ def run(arguments: argparse.Namespace) -> int:
         guests = _told_apart(list(_guests(arguments.domains, complaints, progress)))
         with Fleet() as fleet:
             read_records(arguments.fleet, fleet, complaints, progress)
+            progress.clear()
+            complaints.end()
+            warn(fleet)
             names = {host.name for host in fleet} if places else set()
             plan = make_plan(guests, fleet, place, places, arguments.accept_hint)
     except FleetError as error:
         raise UsageError(str(error)) from None
     finally:
         progress.clear()
-    complaints.end()
     for name in places:
         if name not in names:
             streams.tell(f"{arguments.places}: there is no record of host {name}")

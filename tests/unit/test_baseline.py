@@ -288,6 +288,18 @@ def test_people_get_a_table(fleet, capsys):
     )
 
 
+def test_a_plan_warns_of_records_as_a_baseline_does(fleet, tmp_path, capsys):
+    with simulated_host("power10"):
+        simulated = kvmppc.probe().to_json() + "\n"
+    path = fleet("power10", "power10", more=simulated)
+    (tmp_path / "guest.xml").write_text("<domain type='kvm'><os><type>hvm</type></os></domain>")
+    main(["baseline", path])
+    warnings = capsys.readouterr().err
+    assert warnings.count("\n") == 2
+    main(["plan", str(tmp_path / "guest.xml"), "--fleet", path])
+    assert capsys.readouterr().err == warnings
+
+
 def test_records_of_simulated_hosts_are_told(fleet, capsys):
     more = json.dumps(record("power10", simulated="power10")) + "\n"
     assert main(["baseline", fleet("power11", more=more)]) == 0
