@@ -62,9 +62,11 @@ class Lines:
         self._ansible = False
         # The host of a command that failed, which ansible --one-line prints in two lines.
         self._failed = ""
-        # From dshbak: the lines of a heading so far, and the hosts in the last heading.
+        # From dshbak: the lines of a heading so far, the hosts in the last heading, and whether no
+        # line came since.
         self._heading: list[tuple[int, str]] = []
         self._under: list[str] = []
+        self._silent = False
         # From pdsh: whether some line can only be its own, the hosts with an object, and the first
         # line of the others.
         self._is_pdsh = False
@@ -124,8 +126,11 @@ class Lines:
             self._is_pdsh = True
             hosts, said = self._hosts(line, own[1], own[2]), own[3]
         elif self._under:
+            # The first line that is not an object is the reason for all of them.
+            hosts = self._under if is_object or self._silent else self._under[:1]
+            self._silent = False
             # Only one record, because errors of other hosts may follow it.
-            hosts, self._under = self._under, [] if is_object else self._under
+            self._under = [] if is_object else self._under
         elif pdsh and not is_object:
             hosts, said = self._expanded(pdsh[1]) or [pdsh[1]], pdsh[2]
         elif pdsh and not pdsh[2]:
@@ -175,7 +180,7 @@ class Lines:
             self._is_pdsh = True
             text, _, count = title.partition(" ")
             # Each line of pdsh's own messages names its host.
-            self._under = []
+            self._under, self._silent = [], True
             if not text.startswith("pdsh@"):
                 self._under = self._hosts(number, text, count.strip("()") or None)
                 for host in self._under:

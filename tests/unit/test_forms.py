@@ -5,6 +5,7 @@ import gzip
 import importlib
 import json
 import lzma
+import time
 from pathlib import Path
 
 import pytest
@@ -432,6 +433,14 @@ def test_the_hosts_of_all_sets_are_bounded(read, monkeypatch):
     hosts, complaints = read("".join(headed(f"{a}[1-2]", json.dumps(RECORD)) for a in "abc"))
     assert [name for name, _ in hosts] == ["a1", "a2", "b1", "b2", "c[1-2]"]
     assert len(complaints) == 1
+
+
+def test_many_lines_of_many_hosts_take_no_longer_than_those_of_one(read):
+    begin = time.process_time()
+    hosts, _ = read(headed("lpar[1-100000]", "no such program\n" * 2000))
+    assert hosts[0] == ("lpar1", "the query failed: no such program")
+    assert (len(hosts), {reason for _, reason in hosts}) == (100_000, {hosts[0][1]})
+    assert time.process_time() - begin < 5
 
 
 def test_no_host_of_pdsh_is_lost_where_none_has_a_record(read):
