@@ -210,10 +210,11 @@ class Host:
     @property
     def kernel_version(self) -> tuple[int, int]:
         """Major and minor number of the kernel release, (0, 0) if it has none."""
-        numbers = self.kernel.replace("-", ".").split(".")
+        major, _, rest = self.kernel.partition(".")
+        minor = rest[: len(rest) - len(rest.lstrip("0123456789"))]
         try:
-            return int(numbers[0]), int(numbers[1])
-        except (ValueError, IndexError):
+            return int(major), int(minor)
+        except ValueError:
             return 0, 0
 
     @property

@@ -201,6 +201,23 @@ def test_a_copy_tells_of_the_machine_it_is_from(tmp_path):
     assert host.kernel_version == (5, 14)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "version"),
+    [
+        ("7.3.0", (7, 3)),
+        ("7.3.0-rc1+", (7, 3)),
+        ("7.3-rc5-powerpc64le", (7, 3)),
+        ("7.3+deb14-powerpc64le", (7, 3)),
+        ("10.12", (10, 12)),
+        ("7", (0, 0)),
+        ("7.x", (0, 0)),
+        ("unknown", (0, 0)),
+    ],
+)
+def test_the_version_of_a_kernel_ends_where_its_digits_end(kernel, version):
+    assert Host(Source("/nonexistent", ("node", kernel, "ppc64le"))).kernel_version == version
+
+
 def test_a_sosreport_tells_by_its_output_of_uname(tmp_path):
     (tmp_path / "sos_commands/kernel").mkdir(parents=True)
     uname = "Linux lpar7 6.12.0-1-powerpc64le #1 SMP Debian 6.12.1-1 (2026-01-01) ppc64le GNU/Linux"
