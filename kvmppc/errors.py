@@ -138,6 +138,11 @@ _NOT_KVM = (
     "This is not a KVM device: it does not support KVM_GET_API_VERSION.",
     "Give the path of the KVM device, usually /dev/kvm.",
 )
+_DEAD_VM = (
+    KvmError,
+    "The VM is dead, or belongs to another process: a VM cannot be used after fork().",
+    "Create a VM in the process that uses it.",
+)
 _NO_MODULE = (NoModuleError, "The device file exists, but no KVM module is loaded.", _LOAD)
 
 # By operation and errno: the class of the error, its reason and its remedy.
@@ -198,6 +203,8 @@ _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
         "No VM can be created now: the hypervisor is busy.",
         _LATER,
     ),
+    ("KVM_CHECK_EXTENSION", _errno.EIO): _DEAD_VM,
+    ("KVM_PPC_GET_COMPAT_CAPS", _errno.EIO): _DEAD_VM,
     ("KVM_PPC_GET_COMPAT_CAPS", _errno.ENOTTY): (
         UnsupportedError,
         "The VM's backend does not support this ioctl.",
@@ -222,11 +229,6 @@ _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
 
 # Errors with the same meaning for every call on a descriptor.
 _ANYWHERE: dict[int, tuple[type[KvmError], str, str]] = {
-    _errno.EIO: (
-        KvmError,
-        "The VM is dead, or belongs to another process: a VM cannot be used after fork().",
-        "Create a VM in the process that uses it.",
-    ),
     _errno.EBADF: (
         KvmError,
         "The descriptor is not open: something other than its handle closed it.",

@@ -34,6 +34,7 @@ KINDS = [
     ("KVM_PPC_GET_COMPAT_CAPS", errno.EFAULT, kvmppc.KvmError),
     ("KVM_PPC_GET_COMPAT_CAPS", errno.EIO, kvmppc.KvmError),
 ]
+CALLS = {operation for operation, _, _ in KINDS}
 
 
 @pytest.mark.parametrize(("operation", "number", "kind"), KINDS)
@@ -67,6 +68,11 @@ def test_every_number_makes_an_error_that_keeps_it(number, operation):
     assert error.errno == number
     assert error.reason
     assert error.name in str(error)
+
+
+def test_only_a_vm_is_said_to_be_dead():
+    dead = {call for call in CALLS if "VM is dead" in str(refusal(errno.EIO, call))}
+    assert dead == {"KVM_CHECK_EXTENSION", "KVM_PPC_GET_COMPAT_CAPS"}
 
 
 def test_the_usual_exceptions_catch_what_their_names_say():
