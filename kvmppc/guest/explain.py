@@ -154,7 +154,8 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         r"does not support Transactional Memory",
-        "QEMU refused the guest because cap-htm is on (libvirt: <htm state='on'/>).",
+        "QEMU refused the guest because cap-htm is on (libvirt: <htm state='on'/>; in machines "
+        "before pseries-2.12 by default).",
         "POWER10 and later have no transactional memory. On POWER9, nested guests have none.",
         "Turn it off: -machine cap-htm=off. " + _CHECK,
     ),

@@ -76,6 +76,15 @@ def knows(version: Version | None, name: str) -> bool | None:
     return version is None or version >= first
 
 
+def turns_htm_on(machine: str | None) -> bool:
+    """Whether transactional memory is on by default in a machine.
+
+    Source: spapr_machine_2_11_class_options() in QEMU's hw/ppc/spapr.c, before 9.2.
+    """
+    found = re.match(r"pseries-2\.(\d+)", machine or "")
+    return found is not None and int(found[1]) <= 11
+
+
 def read_version(text: str) -> Version | None:
     """The version in the output of ``--version``, or in a number; None where there is none.
 

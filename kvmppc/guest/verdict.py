@@ -202,10 +202,14 @@ def _not_asked(asks: Asks, host: HostAnswer) -> str | None:
         return f"The domain has type {_short(asks.type)}, not kvm."
     if not arch.startswith("ppc64"):
         return f"The domain is for {_short(arch)}. Only ppc64 has processor modes."
-    machine = asks.words.property("type") or asks.machine
+    machine = _machine(asks)
     if asks.type == "kvm" and machine is not None and not machine.startswith("pseries"):
         return f"The machine is {_short(machine)}. Only pseries supports processor modes."
     return None
+
+
+def _machine(asks: Asks) -> str | None:
+    return asks.words.property("type") or asks.machine
 
 
 def _refused(asks: Asks, host: HostAnswer, place: Place) -> str | None:
@@ -261,9 +265,11 @@ def _refused_custom(model: str, asks: Asks, host: HostAnswer, place: Place) -> s
     """Why libvirt or KVM refuses the processor of custom; None where neither does."""
     named, own = find_processor(model), host.own_mode
     asked = f"The domain asks for the processor {_short(model)} (custom, passed as -cpu)"
-    if named is not None and own is not None and named.mode != own:
-        return f"{asked}. KVM presents only the physical one, {host.cpu_physical}."
     compares = asks.cpu_check not in ("none", "full")
+    # kvm_pr, which gives no answer, presents others too.
+    certain = compares or host.status in _ANSWERED
+    if named is not None and own is not None and named.mode != own and certain:
+        return f"{asked}. KVM presents only the physical one, {host.cpu_physical}."
     if compares and not place.has_host_model(host.cpu_physical):
         return f"{asked}. libvirt cannot compare it, because it does not know that of the host."
     if compares and asks.cpu_vendor not in (None, libvirt.VENDOR):
@@ -413,7 +419,8 @@ def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
     if asks.cpu_features:
         names = ", ".join(map(_short, asks.cpu_features[:3]))
         yield f"processors have no <feature> on Power: remove {names}."
-    if _is_on(asks.htm, words.property("cap-htm")) and (host.own_mode or _OLDEST) > _OLDEST:
+    htm = asks.htm or ("on" if qemu.turns_htm_on(_machine(asks)) else None)
+    if _is_on(htm, words.property("cap-htm")) and (host.own_mode or _OLDEST) > _OLDEST:
         yield f"{host.cpu_physical} has no transactional memory: turn <htm> off."
     nested = _is_on(asks.nested_hv, words.property("cap-nested-hv"))
     if nested and host.nested_api == 2:

@@ -385,6 +385,29 @@ def test_a_feature_is_on_in_each_of_qemus_spellings(on):
         assert verdict(with_words("-machine", f"cap-htm={off}"), PLAIN).also == ()
 
 
+@pytest.mark.parametrize(
+    ("machine", "state", "starts"),
+    [
+        ("pseries-2.9", "", False),
+        ("pseries-2.11", "", False),
+        ("pseries-2.11", "<htm state='off'/>", True),
+        ("pseries-2.12", "", True),
+        ("pseries-3.1", "", True),
+    ],
+)
+def test_old_machines_have_transactional_memory_unless_it_is_off(machine, state, starts):
+    os_type = f"<type arch='ppc64le' machine='{machine}'>hvm</type>"
+    data = xml(os_type=os_type, more=f"<features>{state}</features>")
+    assert (answer(data, PLAIN) == "yes") == starts
+    assert answer(data, report_of("power9")) == "yes"
+
+
+def test_kvm_pr_may_present_any_processor():
+    report = report_of("kvm-pr")
+    assert answer(xml("<cpu check='none'><model>POWER8</model></cpu>"), report) == "unknown"
+    assert answer(xml("<cpu check='partial'><model>POWER8</model></cpu>"), report) == "no"
+
+
 def test_an_optional_feature_keeps_nothing_from_starting():
     feature = "<feature policy='optional' name='htm'/>"
     assert answer(xml(f"<cpu mode='host-passthrough'>{feature}</cpu>"), PLAIN) == "yes"
