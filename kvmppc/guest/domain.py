@@ -82,6 +82,8 @@ _DEEPEST = 4
 _ARGUMENT = ("domain", "qemu:commandline", "qemu:arg")
 _FEATURE = ("domain", "cpu", "feature")
 _GRAPHICS = ("domain", "devices", "graphics")
+# Not for ppc64. Source: libvirt's src/qemu/qemu_validate.c.
+_X86 = (("domain", "cpu", "cache"), ("domain", "cpu", "maxphysaddr"))
 
 # Binary units of memory, as powers of 2. Source: virScaleInteger() in libvirt. Decimal ones ("KB")
 # are left out.
@@ -113,8 +115,9 @@ class Asks(Value):
         cpu_vendor: the text of ``<vendor>``.
         cpu_check: the attribute ``check`` of ``<cpu>``.
         migratable: the attribute ``migratable`` of ``<cpu>``.
-        cpu_features: the names of the ``<feature>`` elements of ``<cpu>``; libvirt leaves
-            optional ones out.
+        cpu_features: what Power does not support in ``<cpu>``: the names of ``<feature>``
+            elements (but for optional ones, which libvirt leaves out), "cache", "maxphysaddr" and
+            "vendor_id".
         htm, nested_hv: the states of these ``<features>``, "on" or "off".
         page_limit: ``<hpt><maxpagesize>`` in bytes.
         huge_pages: whether the guest's memory is in huge pages.
@@ -394,6 +397,8 @@ class _Reader:
             self.arguments.append(attributes.get("value", ""))
         elif path == _FEATURE and attributes.get("policy") != "optional":
             self.features.append(attributes.get("name", ""))
+        elif path in _X86 or (path == _MODEL and "vendor_id" in attributes):
+            self.features.append(path[-1] if path in _X86 else "vendor_id")
         elif path == _GRAPHICS and attributes.get("type") in ("vnc", "spice"):
             self.lacks_password |= not attributes.get("passwd")
 

@@ -149,8 +149,9 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     (
         r"Property '[\w.-]*cpu\.[\w-]+' not found",
         "QEMU has no such property of the processor.",
-        "Processors have no optional features on Power, but libvirt passes <feature> on.",
-        "Remove <feature> from <cpu>.",
+        "Processors have no optional features on Power, but libvirt passes <feature> and vendor_id "
+        "on.",
+        "Remove <feature>, or vendor_id, from <cpu>.",
     ),
     (
         r"does not support Transactional Memory",
@@ -222,10 +223,17 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
         _CHECK,
     ),
     (
-        r"Migratable attribute for host-passthrough CPU is not supported",
-        "libvirt refused migratable='on' of <cpu>.",
+        r"Migratable attribute for host-passthrough CPU is not supported|"
+        r"Attribute migratable is only allowed",
+        "libvirt refused migratable= of <cpu>.",
         "QEMU does not support it on Power.",
         _CHECK,
+    ),
+    (
+        r"CPU (cache|maximum physical address bits) specification is not supported",
+        "libvirt refused <cache> or <maxphysaddr> of <cpu>.",
+        "They are not for Power.",
+        "Remove <cache> and <maxphysaddr> from <cpu>.",
     ),
     (
         r"kvmppc: [^:]{1,80} is not (started|restored|migrated)",
@@ -264,7 +272,17 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
 )
 # Each message contains one of these, and most lines of a log do not. Looking for them first makes
 # reading a long log ten times as fast.
-_MARKS = ("not ", "n't ", "nvalid", "failed", "nable to", "nknown ", "possible", "incompatible")
+_MARKS = (
+    "not ",
+    "n't ",
+    "nvalid",
+    "failed",
+    "nable to",
+    "nknown ",
+    "possible",
+    "incompatible",
+    "only ",
+)
 _ANY = re.compile("|".join(f"(?P<m{at}>{row[0]})" for at, row in enumerate(_TABLE)))
 
 

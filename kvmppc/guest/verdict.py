@@ -176,10 +176,7 @@ def _answer(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMo
     if other is not None:
         return "unknown", other, None
     if asks.type == "qemu":
-        emulated = "The guest is emulated (type qemu)"
-        if asks.cpu_mode in (None, "custom"):
-            return "yes", f"{emulated} and does not use KVM.", None
-        return "no", f"{emulated}, and cannot use <cpu mode={_short(asks.cpu_mode)}>.", None
+        return _emulated(asks, place)
     words = asks.words
     if words.unsure is not None:
         return "unknown", f"{_short(words.unsure)} in <qemu:commandline> may set the mode.", None
@@ -193,6 +190,16 @@ def _answer(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMo
     if host.status not in _ANSWERED:
         return "unknown", f"The host gave no answer ({host.status}): {host.reason}", None
     return _by_mode(asks, host, place)
+
+
+def _emulated(asks: Asks, place: Place) -> tuple[str, str, CpuMode | None]:
+    guest = "The guest is emulated (type qemu)"
+    if asks.cpu_mode not in (None, "custom"):
+        return "no", f"{guest}, and cannot use <cpu mode={_short(asks.cpu_mode)}>.", None
+    unknown = _unknown_to_libvirt(_custom(asks), place, compares=False)
+    if unknown is not None:
+        return "no", f"{guest}, with the processor {_short(asks.cpu_model)}{unknown}", None
+    return "yes", f"{guest} and does not use KVM.", None
 
 
 def _not_asked(asks: Asks, host: HostAnswer) -> str | None:
@@ -274,15 +281,22 @@ def _refused_custom(model: str, asks: Asks, host: HostAnswer, place: Place) -> s
         return f"{asked}. libvirt cannot compare it, because it does not know that of the host."
     if compares and asks.cpu_vendor not in (None, libvirt.VENDOR):
         return f"{asked} of {_short(asks.cpu_vendor)}. The vendor is {libvirt.VENDOR}."
+    unknown = _unknown_to_libvirt(model, place, compares)
+    return None if unknown is None else f"{asked}{unknown}"
+
+
+def _unknown_to_libvirt(model: str | None, place: Place, compares: bool) -> str | None:
+    """The end of a sentence on a processor that libvirt does not know; None where it may."""
+    named = find_processor(model or "")
     if named is None:
-        return f"{asked}, which libvirt does not know." if compares else None
-    if "_" in model and not compares:
+        return ", which libvirt does not know." if compares else None
+    if model is None or ("_" in model and not compares):
         return None
     in_table = libvirt.knows(place.libvirt, named)
     if in_table and model != named.upper():
-        return f"{asked}. libvirt spells it {named.upper()!r}."
+        return f". libvirt spells it {named.upper()!r}."
     if not in_table and (compares or model != named):
-        return f"{asked}, which this libvirt does not know."
+        return ", which this libvirt does not know."
     return None
 
 
@@ -418,7 +432,10 @@ def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
         yield "libvirt does not support migratable= on Power: remove it."
     if asks.cpu_features:
         names = ", ".join(map(_short, asks.cpu_features[:3]))
-        yield f"processors have no <feature> on Power: remove {names}."
+        yield (
+            "on Power, <cpu> has no <feature>, <cache>, <maxphysaddr> or vendor_id: "
+            f"remove {names}."
+        )
     htm = asks.htm or ("on" if qemu.turns_htm_on(_machine(asks)) else None)
     if _is_on(htm, words.property("cap-htm")) and (host.own_mode or _OLDEST) > _OLDEST:
         yield f"{host.cpu_physical} has no transactional memory: turn <htm> off."

@@ -276,7 +276,7 @@ def test_fix_writes_nothing_where_the_guest_would_not_start_all_the_same(check, 
     assert check(data, "--fix") == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert "also: processors have no <feature>" in err
+    assert "also: on Power, <cpu> has no <feature>" in err
 
 
 @pytest.mark.parametrize(

@@ -351,7 +351,7 @@ def domains(draw):
                     "<topology sockets='1' cores='2' threads='8'/>",
                     "<numa>\n<cell id='0' cpus='0' memory='1'/></numa>",
                     "<!-- <model>power9</model> -->",
-                    "<cache mode='passthrough'/>",
+                    "<feature policy='optional' name='x'/>",
                     newline,
                 ]
             ),

@@ -51,6 +51,10 @@ SEEN = {
     "Intel": "kvmppc check",
     "maximum CPU is not supported by QEMU binary": "kvmppc check",
     "Migratable attribute for host-passthrough CPU is not supported by this QEMU binary": "check",
+    "error: unsupported configuration: Attribute migratable is only allowed for "
+    "'host-passthrough' / 'maximum' CPU mode": "kvmppc check",
+    "error: unsupported configuration: CPU cache specification is not supported for 'ppc64le' "
+    "architecture": "<cache>",
     "error: Hook script execution failed: kvmppc: guest is not started. The domain": "check",
     "kvm-hv: Parent hypervisor does not support nesting (rc=-2)": "cap-nested-papr=on",
     "ioctl(KVM_CREATE_VM) failed: 22 Invalid argument": "kvmppc doctor",

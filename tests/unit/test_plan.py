@@ -177,7 +177,7 @@ def test_a_guest_that_cannot_be_mended_is_told():
     plan = plan_of([guest(feature, "bad"), guest("power9")])
     assert plan.mode is None
     bad, good = plan.guests
-    assert "Also: processors have no <feature> on Power: remove 'vsx'." in bad.hindrance
+    assert "<maxphysaddr> or vendor_id: remove 'vsx'." in bad.hindrance
     assert good.hindrance == ""
 
 

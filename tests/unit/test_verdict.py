@@ -144,6 +144,7 @@ def test_other_words_for_qemu_do_not_matter():
     [
         ("", "yes"),
         ("<cpu mode='custom'><model>POWER8</model></cpu>", "yes"),
+        ("<cpu mode='custom'><model>power10</model></cpu>", "no"),
         ("<cpu mode='host-passthrough'/>", "no"),
         ("<cpu mode='host-model'/>", "no"),
         ("<cpu mode='maximum'/>", "no"),
@@ -367,6 +368,8 @@ def test_qemus_own_word_for_pages_counts(size, starts):
     [
         ("<cpu mode='host-passthrough' migratable='on'/>", "migratable="),
         ("<cpu mode='host-passthrough'><feature name='htm'/></cpu>", "<feature>"),
+        ("<cpu mode='host-passthrough'><cache mode='passthrough'/></cpu>", "'cache'"),
+        ("<cpu mode='host-model'><model vendor_id='x'>power10</model></cpu>", "'vendor_id'"),
         ("<features><htm state='on'/></features>", "<htm>"),
     ],
 )
