@@ -3,8 +3,6 @@
 If the package cannot be built, the last line of the output says in one sentence what to install.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil
@@ -15,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-if sys.version_info < (3, 9):  # noqa: UP036 - pip builds before it reads python_requires
+# pip builds before it reads python_requires. Python 3.6 must be able to parse this file.
+if sys.version_info < (3, 9):  # noqa: UP036
     sys.exit("kvmppc needs Python 3.9 or later; this is Python {}.{}.".format(*sys.version_info))
 
 import setuptools

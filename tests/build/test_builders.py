@@ -148,9 +148,11 @@ def test_a_setuptools_that_is_too_old_stops_the_build(own_sources, tmp_path):
     )
 
 
-def test_python_3_8_is_refused_by_name(own_sources, tmp_path):
-    assert Builder(tmp_path, "3.8", "66.1.1", "0.38.4", "1.15.1").sentence(own_sources) == (
-        "kvmppc needs Python 3.9 or later; this is Python 3.8."
+# 3.6 is the python3 of RHEL 8 and SUSE 15.
+@pytest.mark.parametrize("python", ["3.6", "3.8"])
+def test_an_older_python_is_refused_by_name(own_sources, tmp_path, python):
+    assert Builder(tmp_path, python, "50.3.2").sentence(own_sources) == (
+        f"kvmppc needs Python 3.9 or later; this is Python {python}."
     )
 
 
