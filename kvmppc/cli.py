@@ -20,6 +20,11 @@ CRASH = 70
 """EX_SOFTWARE of sysexits.h."""
 
 _TRACEBACK = "--traceback"
+# The modules that an installation may lack, and what to do if the error does not say it.
+_MODULES = {
+    "kvmppc._fast": "",
+    "_cffi_backend": "; install cffi for this Python, with pip or as your distribution's package",
+}
 
 
 def _overview() -> str:
@@ -96,9 +101,9 @@ def _code(words: list[str]) -> int:
         streams.tell(str(error))
         return USAGE
     except ImportError as error:
-        if error.name != "kvmppc._fast":
+        if error.name not in _MODULES:
             return _crashed(error, _TRACEBACK in words)
-        streams.tell(str(error))
+        streams.tell(f"{error}{_MODULES[error.name]}")
         return USAGE
     except BrokenPipeError:
         # The reader has closed the pipe, as head does. Shells report this as 128 + SIGPIPE.
