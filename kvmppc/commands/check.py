@@ -142,8 +142,9 @@ def read_domain(path: str) -> Domain:
     try:
         return Domain(data)
     except DomainError as error:
-        emptied = "the file is empty. To fix a file in place, use --in-place, not a redirection"
-        why = str(error) if data else emptied
+        why = str(error) if data else "it is empty"
+        if not data and path != "-":
+            why += ". To fix a file in place, use --in-place, not a redirection"
         raise UsageError(f"{asking.input_name(path)} is not a libvirt domain: {why}") from None
 
 

@@ -381,6 +381,13 @@ def test_a_domain_that_the_shell_has_emptied_is_told_how_to_be_mended(tmp_path, 
     assert "use --in-place, not a redirection" in capsys.readouterr().err
 
 
+def test_an_empty_standard_input_is_not_called_a_file(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    assert main(["check", "-"]) == 2
+    message = "kvmppc: standard input is not a libvirt domain: it is empty\n"
+    assert capsys.readouterr().err == message
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
