@@ -94,7 +94,8 @@ _handles: set[ref[_Handle]] = set()
 
 def _forget_other_threads() -> None:
     """Ends, in a child, the calls of its parent's other threads, which do not exist in it."""
-    for reference in tuple(_handles):
+    # copy() and not tuple(): that can collect a handle, and so change the set, as it reads the set.
+    for reference in _handles.copy():
         handle = reference()
         if handle is not None:
             handle._kernel.lib.kvmppc_handle_forked(handle._data)

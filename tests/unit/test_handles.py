@@ -1,6 +1,7 @@
 """Handles under threads, signals and errors: none is lost, none is closed twice or asked late."""
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from hypothesis import settings
 import kvmppc
 from kvmppc import Kvm, Vm
 from kvmppc._simhost import ffi, lib
+from kvmppc.kvm import _forget_other_threads
 from kvmppc.testing import simulated_host
 
 pytestmark = pytest.mark.usefixtures("no_descriptor_is_left_open")
@@ -151,6 +153,25 @@ def test_a_child_closes_what_another_thread_of_its_parent_was_asking(kvmppc_host
         in_child(child)
         os.fstat(fd)
         lib.kvmppc_handle_leave(kvm._data)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_handle_may_be_collected_while_a_child_looks_at_all_handles(kvmppc_host):
+    kvmppc_host("power10")
+    thresholds = gc.get_threshold()
+    with contextlib.ExitStack() as stack:
+        stack.callback(gc.collect)
+        stack.callback(gc.set_threshold, *thresholds)
+        for _ in range(20):  # more than a tuple that Python has at hand
+            stack.enter_context(Kvm())
+        for allocations in range(40):
+            gc.collect()
+            forgotten = [Kvm()]
+            forgotten.append(forgotten)
+            del forgotten
+            gc.set_threshold(gc.get_count()[0] + allocations)
+            _forget_other_threads()
+            gc.set_threshold(*thresholds)
 
 
 INTERRUPTED = """

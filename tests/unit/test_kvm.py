@@ -194,8 +194,9 @@ def test_descriptors_are_closed_on_exec(kvm, vm):
 def test_a_forgotten_handle_is_closed_and_complained_about(kvm):
     vm = kvm.create_vm()
     fd = vm.fileno()
-    with pytest.warns(ResourceWarning, match=f"unclosed <kvmppc.Vm fd={fd}>"):
+    with pytest.warns(ResourceWarning, match=f"unclosed <kvmppc.Vm fd={fd}>") as warned:
         del vm
+    assert warned[0].source.closed  # although the warning keeps the handle
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
 
