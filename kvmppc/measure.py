@@ -162,7 +162,8 @@ def time_of_threads(loop: Callable[[int], int], threads: int, calls: int) -> int
             refusals.append(error)
         spans.append((begun, time.monotonic_ns()))
 
-    team = [threading.Thread(target=work) for _ in range(threads)]
+    # Daemons: if one cannot be started, the others wait for it, and must not keep the process.
+    team = [threading.Thread(target=work, daemon=True) for _ in range(threads)]
     for thread in team:
         thread.start()
     for thread in team:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -276,3 +277,24 @@ def test_threads_are_told_in_a_line_of_their_own(capsys):
 def test_a_number_of_threads_that_cannot_be_is_refused(count, capsys):
     assert main(["bench", "--simulate", "power10", f"--threads={count}"]) == 2
     assert "a number of threads is from 1 to 256" in capsys.readouterr().err
+
+
+NO_MORE_THREADS = """
+import resource, sys
+from kvmppc.measure import time_of_threads
+
+time_of_threads(lambda calls: 0, 2, 1)
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + (64 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    time_of_threads(lambda calls: 0, 256, 1)
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def test_a_thread_that_cannot_be_started_leaves_none_that_waits_for_it(tmp_path):
+    words = [sys.executable, "-c", NO_MORE_THREADS]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "can't start new thread\n"), done.stderr
