@@ -117,7 +117,7 @@ def unfit(host: Host) -> tuple[str, str] | None:
             f"The host runs in {mode.label} mode; nested KVM requires {_OLDEST.label} or later."
         )
         return reason, remedy
-    if mode is None and host.words:
+    if mode is None and host.words and host.mmu != "radix":
         return (
             f"The processor is {host.words!a}; nested KVM requires {_OLDEST.label} or later.",
             _NEWER,

@@ -161,7 +161,7 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
         "Turn it off: -machine cap-htm=off. " + _CHECK,
     ),
     (
-        r"[Nn]ested-HV",
+        r"does not support Nested-HV",
         "QEMU refused the guest because cap-nested-hv is on (libvirt: <nested-hv state='on'/>).",
         "A guest can have nested guests of its own only under nested API v1, and only where "
         "the parameter nested of kvm_hv is Y.",

@@ -51,7 +51,8 @@ def reason(tmp_path):
     ("cpu", "mmu", "says", "remedy"),
     [
         ("POWER8 (architected)", "Hash", "POWER8 mode", "POWER9 or later"),
-        ("POWER99 (raw)", "Radix", "'POWER99 (raw)'", "POWER9 or later"),
+        ("PPC970MP", "Hash", "'PPC970MP'", "POWER9 or later"),
+        ("POWER99 (raw)", "Radix", "nesting is not enabled", "load kvm_hv"),
         ("POWER10 (architected)", "Hash", "MMU", "disable_radix"),
     ],
 )

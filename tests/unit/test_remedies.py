@@ -172,7 +172,10 @@ def test_linux_7_3_is_the_first_that_has_the_ioctl(tmp_path, kernel, older):
 
 @pytest.mark.parametrize(
     ("cpuinfo", "says"),
-    [({}, "on the host itself"), ({"/proc/cpuinfo": b"cpu\t: POWER13\n"}, "Update kvmppc")],
+    [
+        ({}, "on the host itself"),
+        ({"/proc/cpuinfo": b"cpu\t: POWER13\nMMU\t: Radix\n"}, "Update kvmppc"),
+    ],
 )
 def test_an_unknown_processor_is_blamed_on_this_version_only_if_it_has_a_name(cpuinfo, says):
     before = use_source(Files({**PARTITION, **cpuinfo}, auxv=(None, None, None)))
@@ -181,3 +184,4 @@ def test_an_unknown_processor_is_blamed_on_this_version_only_if_it_has_a_name(cp
     finally:
         use_source(before)
     assert says in steps["processor"].remedy
+    assert steps["mmu"].state != "fail"
