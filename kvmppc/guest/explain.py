@@ -346,11 +346,12 @@ def _here(report: HostReport | None) -> str:
     """A sentence on what the host is and grants; "" where it is not a Power host."""
     if report is None or not report.machine.startswith("ppc64"):
         return ""
-    host = f" This host is a {label_of(report.cpu_physical)}"
+    physical, own = report.cpu_physical, report.cpu_effective
+    host = "" if physical is None else f" This host is a {label_of(physical)}."
     if report.status != "known":
-        return f"{host}. {report.reason}"
-    mode = label_of(report.cpu_effective)
-    return f"{host} running in {mode} mode, and grants {granted_text(report)}."
+        return f"{host} {report.reason}"
+    mode = "" if own is None else f" runs in {label_of(own)} mode, and"
+    return f"{host} The host{mode} grants {granted_text(report)}."
 
 
 def _words(report: HostReport | None, place: Place | None) -> str:

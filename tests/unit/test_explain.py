@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kvmppc
+from kvmppc import HostReport
 from kvmppc.cli import main
 from kvmppc.guest.explain import _TABLE, explain
 from kvmppc.testing import simulated_host
@@ -95,14 +96,20 @@ def test_all_that_three_libvirts_were_seen_to_refuse_is_explained():
 
 def test_on_a_host_that_answered_it_says_why_and_with_which_words():
     (found,) = explain(["error: kvm run failed Invalid argument"], report_of("power11-as-power10"))
-    assert (
-        "This host is a Power11 running in POWER10 mode, and grants power9, power10." in found.why
-    )
+    assert "This host is a Power11." in found.why
+    assert "The host runs in POWER10 mode, and grants power9, power10." in found.why
     assert "-machine pseries,max-cpu-compat=power10" in found.remedy
     (found,) = explain(
         ["Can't support 64 kiB guest pages with 4 kiB host pages"], report_of("power10")
     )
     assert "max-cpu-compat=power10,cap-hpt-max-page-size=4k" in found.remedy
+
+
+def test_of_a_processor_that_is_not_known_only_the_grants_are_told():
+    facts = {"cpu_physical": None, "cpu_effective": None}
+    report = HostReport.from_dict({**report_of("power10").to_dict(), **facts})
+    (found,) = explain(["error: kvm run failed Invalid argument"], report)
+    assert found.why.endswith("themselves. The host grants power9, power10.")
 
 
 def test_a_number_in_a_message_is_named():
