@@ -48,6 +48,8 @@ _AFTER = {
     "[,": "sx}]",
 }
 _KINDS = {'"': "s", **{mark: mark for mark in "{}[],:"}}
+# Colors, which Ansible, clush and jq print even to a file if they are told to.
+_COLOR = re.compile("\x1b\\[[0-9;]*[mK]")
 _NOTHING = " \t\r\n,[]}\ufeff"
 
 
@@ -87,7 +89,7 @@ def documents(file: TextIO) -> Iterator[Document]:
     """
     scanner = _Scanner()
     for number, line in _lines(file):
-        if line[0] == "{" and not scanner.open:
+        if line[:1] == "{" and not scanner.open:
             # Most lines are one object.
             try:
                 value = _DECODER.decode(line)
@@ -108,7 +110,7 @@ def _lines(file: TextIO) -> Iterator[tuple[int, str]]:
     number = 0
     while line := file.readline(LIMIT):
         number += 1
-        yield number, line
+        yield number, _COLOR.sub("", line) if "\x1b" in line else line
         read = len(line)
         while len(line) == LIMIT and line[-1] != "\n":
             line = file.readline(LIMIT)

@@ -88,6 +88,18 @@ def test_a_host_has_the_name_that_stands_before_it(read, form):
     assert hosts == [("a", "known"), ("b", "known")]
 
 
+def colored(printed):
+    """A text as Ansible and jq color it: line by line, and each value on its own."""
+    lines = [f"\x1b[0;33m{line}\x1b[0m\x1b[K" for line in printed.split("\n")]
+    return "\n".join(lines).replace('"schema"', '\x1b[34;1m"schema"\x1b[m')
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_colors_are_no_part_of_a_record_or_a_name(read, form):
+    assert read(colored(FORMS[form]))[0] == [("a", "known"), ("b", "known")]
+    assert read(colored(headed("a", json.dumps(RECORD)))) == known("a")
+
+
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 
 
