@@ -169,9 +169,13 @@ class Lines:
 
     def _is_heading(self, line: int, before: str, is_object: bool) -> bool:
         """Whether a line belongs to a heading: a rule, the names of hosts and a rule."""
-        form = _TITLE if len(self._heading) == 1 else _RULE
-        if is_object or not form.fullmatch(before):
+        is_rule = not is_object and bool(_RULE.fullmatch(before))
+        after_rule = len(self._heading) == 1
+        belongs = is_rule or (after_rule and not is_object and bool(_TITLE.fullmatch(before)))
+        # Of two rules, the host above printed the first one.
+        if not belongs or (is_rule and after_rule):
             self._no_heading()
+        if not belongs:
             return False
         self._heading.append((line, before))
         if len(self._heading) == 3:
@@ -188,10 +192,11 @@ class Lines:
         return True
 
     def _no_heading(self) -> None:
-        """Counts lines that looked like the beginning of a heading and were not one."""
-        for number, line in self._heading:
-            self._count(number, line)
+        """Takes lines that looked like the beginning of a heading as other text."""
+        lines = self._heading.copy()
         self._heading.clear()
+        for number, line in lines:
+            self._take_pdsh(number, line, is_object=False)
 
     def _count(self, number: int, line: str, spoken: bool = False) -> None:
         """Counts a line that is not an object; ``spoken`` if it may be what a host said."""

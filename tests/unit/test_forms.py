@@ -383,6 +383,26 @@ def test_hosts_below_headings_count_where_none_has_a_record(read):
     )
 
 
+def test_a_rule_that_a_host_prints_hides_no_heading_below_it(read):
+    rule = "-" * 16
+    welcome = f"{rule}\nDo not log in.\n{rule}\n"
+    printed = (
+        headed("lpar1", f"no such program\n{rule}")
+        + headed("lpar2", json.dumps(RECORD))
+        + headed("lpar3", rule)
+        + headed("lpar4", welcome + json.dumps(RECORD))
+    )
+    assert read(printed) == (
+        [
+            ("lpar2", "known"),
+            ("lpar4", "known"),
+            ("lpar1", "the query failed: no such program"),
+            ("lpar3", f"the query failed: {rule}"),
+        ],
+        [],
+    )
+
+
 @pytest.mark.parametrize(
     "printed",
     [
