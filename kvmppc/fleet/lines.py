@@ -29,8 +29,9 @@ _PDSH = re.compile(_HOSTS + ": ?(.*)", re.DOTALL)
 _COUNTED = _HOSTS + r"(?: \(([0-9]{1,9})\))?"
 # Their own messages: "pdsh@admin: lpar1: ssh exited with exit code 255".
 _OWN = re.compile(rf"(?:pdsh@[^\s:|]+|clush): {_COUNTED}: (.*)", re.DOTALL)
-# pdsh -u, to a program that takes too long: "sending signal 15 to lpar1 [ssh] pid 4711".
-_SIGNAL = re.compile(r"sending signal [0-9]+ to \S+ \[.*\] pid [0-9]+")
+# pdsh -u, to a program that takes too long: "sending signal 15 to lpar1 [ssh] pid 4711"; and the
+# progress of clush, "clush: 1/3".
+_NO_HOST = re.compile(r"sending signal [0-9]+ to \S+ \[.*\] pid [0-9]+|clush: *[0-9]+/[0-9]+.*")
 # A rule of dshbak has 16 dashes, and one of clush 15.
 _RULE = re.compile("-{15,16}")
 _TITLE = re.compile(_COUNTED)
@@ -121,6 +122,8 @@ class Lines:
     def _take_pdsh(self, line: int, before: str, is_object: bool) -> list[str]:
         """The names of the hosts of an object, by the text before it or the heading above it."""
         hosts, said = [], before
+        if not is_object and _NO_HOST.fullmatch(before):
+            return []
         own, pdsh = _OWN.match(before), _PDSH.match(before)
         if own:
             self._is_pdsh = True
@@ -138,8 +141,6 @@ class Lines:
         if is_object:
             self._named.update(hosts)
             return hosts
-        if _SIGNAL.fullmatch(before):
-            return []
         if len(self._spoken) >= _HELD and not self._is_pdsh:
             hosts = [host for host in hosts if host in self._spoken]
         for host in hosts:

@@ -333,6 +333,7 @@ def test_hosts_that_pdsh_prints_without_a_record_count(read):
         "clush: lpar4: exited with exit code 127\n"
         "pdsh@admin: lpar5: command timeout\n"
         "sending signal 15 to lpar5 [ssh] pid 4711\n"
+        "clush:  3/12\n"
         "pdsh@admin: lpar5: ssh killed by signal 15\n"
     )
     assert read(printed) == (
