@@ -189,7 +189,12 @@ def _answer(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMo
         return _no(asks, host, refused)
     if host.status not in _ANSWERED:
         return "unknown", f"The host gave no answer ({host.status}): {host.reason}", None
-    return _by_mode(asks, host, place)
+    answer, reason, mode = _by_mode(asks, host, place)
+    knows = host.own_mode is not None or qemu.asks_kernel(place.qemu, host.revision)
+    if knows or answer not in ("yes", "likely yes"):
+        return answer, reason, mode
+    # It is a later one than the table's, or a record's without a name.
+    return "unknown", f"{reason} QEMU may not know the host's processor, as kvmppc does not.", None
 
 
 def _emulated(asks: Asks, place: Place) -> tuple[str, str, CpuMode | None]:

@@ -536,6 +536,8 @@ def test_a_processor_by_its_name_is_compared_by_libvirt_first(data, place, says)
     [
         (PASSTHROUGH, report_of("power11", cpu_physical=None), "processor"),
         (by_name("POWER11"), report_of("power11", cpu_physical=None), "processor"),
+        (named("power10"), report_of("power11", cpu_physical=None), "processor"),
+        (named("power10"), report_of("linux-6.12-as-power10", cpu_physical="x"), "processor"),
         (with_words("-cpu", "banana"), COMPAT, "'banana'"),
         (named("power8"), report_of("powernv10"), "hash page table"),
     ],
@@ -544,6 +546,12 @@ def test_what_is_not_known_here_is_not_guessed(data, report, says):
     found = verdict(data, report)
     assert found.answer == "unknown"
     assert says in found.reason
+
+
+def test_a_qemu_that_asks_the_kernel_need_not_know_the_processor():
+    report = report_of("power11", cpu_physical=None)
+    assert answer(named("power10"), report, Place(qemu=(11, 2))) == "yes"
+    assert answer(named("power12"), report) == "no"
 
 
 def test_a_verdict_shows_the_answer_and_what_to_write():
