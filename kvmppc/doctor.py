@@ -96,7 +96,7 @@ def diagnose(device: str | None = "/dev/kvm") -> tuple[Step, ...]:
             machine's files: those steps are "not asked".
 
     Raises:
-        ValueError: the path has a null character.
+        ValueError: the path has a null character, or one that cannot be encoded.
     """
     host = read_host()
     steps = {"architecture": _architecture(host)}

@@ -268,7 +268,7 @@ class Kvm(_Handle):
         NotKvmDeviceError: the file does not support KVM_GET_API_VERSION (ENOTTY, EINVAL).
         ApiVersionError: the version of KVM's API is not 12.
         KvmError: any other error of open or KVM_GET_API_VERSION, with its errno.
-        ValueError: the path has a null character.
+        ValueError: the path has a null character, or one that cannot be encoded.
     """
 
     __slots__ = ()
@@ -452,7 +452,7 @@ def lacks_interface(path: str) -> bool:
     raises the error.
 
     Raises:
-        ValueError: the path has a null character.
+        ValueError: the path has a null character, or one that cannot be encoded.
     """
     kernel = _kernel
     return kernel.lib.kvmppc_revision_of_device(_encoded(kernel, path)) == _NO_REVISION

@@ -218,7 +218,7 @@ def probe(device: str | os.PathLike[str] = "/dev/kvm") -> HostReport:
     is not 0, or if the VM shows why it is 0.
 
     Raises:
-        ValueError: the path has a null character.
+        ValueError: the path has a null character, or one that cannot be encoded.
     """
     open_kvm, lacks_interface = _kvm or _load()
     path = os.fspath(device)

@@ -312,6 +312,12 @@ def test_a_path_with_a_null_is_refused(path):
         Kvm(path)
 
 
+@pytest.mark.parametrize("ask", [Kvm, kvmppc.probe])
+def test_a_path_that_cannot_be_encoded_is_refused(ask):
+    with pytest.raises(ValueError, match="can't encode"):
+        ask("/dev/\ud800")
+
+
 def test_a_path_may_be_a_path_object(kvmppc_host, tmp_path):
     kvmppc_host("power10")
     with pytest.raises(kvmppc.DeviceNotFoundError) as caught:
