@@ -102,12 +102,15 @@ def domain_paths(given: list[str]) -> list[str]:
             paths.append(path)
             continue
         try:
-            inside = sorted(name for name in os.listdir(path) if name.endswith(".xml"))
+            names = sorted(name for name in os.listdir(path) if name.endswith(".xml"))
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}") from None
+        files = [os.path.join(path, name) for name in names]
+        # Opening a pipe would block until there is a writer. A dangling link is an error.
+        inside = [file for file in files if os.path.isfile(file) or not os.path.exists(file)]
         if not inside:
             raise UsageError(f"{path}: no *.xml in this directory")
-        paths += [os.path.join(path, name) for name in inside]
+        paths += inside
     return paths
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import platform
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import kvmppc
 from kvmppc.cli import main
+from kvmppc.commands.check import domain_paths
 from kvmppc.testing import simulated_host
 
 FIXED = "<cpu mode='host-model' check='none'><model>power10</model></cpu>"
@@ -140,6 +142,15 @@ def test_options_may_stand_between_domains(words, tmp_path, capsys):
 def test_a_folder_without_domains_is_named(tmp_path, capsys):
     assert main(["check", str(tmp_path), "--simulate", "power9"]) == 2
     assert capsys.readouterr().err == f"kvmppc: {tmp_path}: no *.xml in this directory\n"
+
+
+def test_pipes_and_folders_in_a_folder_are_skipped_and_dangling_links_are_not(tmp_path):
+    os.mkfifo(tmp_path / "a.xml")
+    (tmp_path / "b.xml").mkdir()
+    (tmp_path / "c.xml").touch()
+    (tmp_path / "d.xml").symlink_to("c.xml")
+    (tmp_path / "e.xml").symlink_to("nothing")
+    assert domain_paths([str(tmp_path)]) == [f"{tmp_path}/{name}.xml" for name in "cde"]
 
 
 @pytest.mark.parametrize("data", [b"", b"<network/>", b"<!DOCTYPE domain><domain/>", b"\0"])
