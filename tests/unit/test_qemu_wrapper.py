@@ -51,6 +51,7 @@ def program(path, script):
         ["-machine", "pseries", "-machine", "accel=kvm"],
         ["-name", "guest=help", *START],
         ["-append", "a b  c", *START, ""],
+        ["-append", "modules=x-device,help", *START],
     ],
 )
 def test_a_guest_that_starts_under_kvm_is_given_the_mode(words, wrapper):
