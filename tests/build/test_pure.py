@@ -1,6 +1,7 @@
 """The package where its compiled modules cannot be had, and its sources where nobody built it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -118,3 +119,12 @@ def test_tests_without_the_package_say_what_to_do(sources, tmp_path):
         "No module named 'hypothesis': the tests run on the installed package; pip install"
         " '.[test]' installs it with what they need.\n"
     )
+
+
+def test_tests_run_in_sources_that_cannot_be_written(sources, tmp_path):
+    copy = shutil.copytree(sources, tmp_path / "sources")
+    for name in (".hypothesis", ".pytest_cache"):
+        (copy / name).touch()  # in the way of a directory, also for root
+    words = [sys.executable, "-m", "pytest", "-q", "tests/unit/test_nfd.py"]
+    done = subprocess.run(words, cwd=copy, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
