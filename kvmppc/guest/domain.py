@@ -37,7 +37,7 @@ SIZE_LIMIT = 4 << 20
 DEPTH_LIMIT = 256
 """Nested elements: the limit of libvirt's parser. Source: xmlParserMaxDepth of libxml2."""
 
-# The elements that are read. If several have one path, the first counts, and of features the last;
+# The elements that are read. If several have one path, the first counts, and of _LAST the last;
 # children count in all of them, but for <cpu>. Source: the XPaths of libvirt's src/conf.
 _DOMAIN = ("domain",)
 _TITLE = ("domain", "name")
@@ -75,7 +75,7 @@ _WANTED = {
     _HUGE,
     _COMMANDLINE,
 }
-_LAST = (_HTM, _NESTED)
+_LAST = (_HTM, _NESTED, _COMMANDLINE)
 _DEEPEST = 4
 
 # The elements inside these that may come any number of times.

@@ -113,6 +113,12 @@ def test_what_is_in_several_elements_counts_as_for_libvirt():
     assert (asks.htm, asks.page_limit, asks.words.cpu) == ("off", 4096, "host")
 
 
+def test_the_last_of_several_lists_of_words_is_added_to():
+    word = "<q:arg value='-M'/><q:arg value='max-cpu-compat=power11'/>"
+    more = "".join(f"<q:commandline xmlns:q='{QEMU}'>{one}</q:commandline>" for one in ("", word))
+    assert verdict(Domain(xml(more=more)).with_mode(P10)).answer == "yes"
+
+
 def test_a_limit_that_is_low_enough_stays_as_it_is():
     limit = b"<features><hpt><maxpagesize unit='b'>4096</maxpagesize></hpt></features>"
     assert limit in Domain(xml(more=limit.decode())).with_mode(P10, page_size=4096)
