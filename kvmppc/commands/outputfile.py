@@ -21,6 +21,8 @@ _MODE = 0o644
 _LINKS = 40
 # A directory in which any user may create a link, and none may remove another's (sticky).
 _SHARED = stat.S_ISVTX | stat.S_IWOTH
+# To find names in a directory. Only Linux can open one that may not be read.
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _DESCRIPTOR = re.compile(r"/proc/(\d+)/(?:task/\d+/)?fd/(\d+)")
 
 
@@ -115,7 +117,7 @@ def _located(path: str) -> tuple[int, str]:
     """
     for _ in range(_LINKS):
         above, name = os.path.split(path)
-        folder = os.open(above or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = os.open(above or ".", _FOLDER)
         try:
             link = _link(folder, name)
         except BaseException:

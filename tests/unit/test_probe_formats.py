@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -291,3 +292,10 @@ def test_what_leads_to_no_file_is_refused(name, tmp_path):
     with pytest.raises(UsageError, match="give the path of"):
         write_file(f"{tmp_path}/{name}", "text")
     assert sorted(os.listdir(tmp_path)) == ["folder", "loop"]
+
+
+def test_a_system_without_o_path_writes_files_too(tmp_path):
+    code = "import os, sys; del os.O_PATH; from kvmppc.commands.outputfile import write_file; "
+    code += "write_file(sys.argv[1], 'text')"
+    subprocess.run([sys.executable, "-I", "-c", code, str(tmp_path / "file")], check=True)
+    assert (tmp_path / "file").read_text() == "text"
