@@ -11,7 +11,7 @@ mode of a migrated guest.
 from __future__ import annotations
 
 from kvmppc.guest.domain import Asks, Domain
-from kvmppc.guest.place import Place, page_needed
+from kvmppc.guest.place import Place
 from kvmppc.guest.verdict import HostAnswer, Verdict, elements, judge
 from kvmppc.processors import CpuMode
 from kvmppc.values import Value, fill
@@ -263,8 +263,11 @@ def _fix(
     """What to write into a domain so that it runs in a mode on all hosts, or why it cannot."""
     if all(verdict.answer == "yes" and verdict.gets in (mode, None) for verdict in verdicts):
         return _NOTHING
+    if guest.domain.asks.type == "qemu":
+        # No mode helps it, and it hinders no other guest.
+        return _NOTHING
     answers = [column.answer for column in columns if column.answer is not None]
-    pages = [page_needed(column.place.page_size) for column in columns]
+    pages = [column.place.page_size for column in columns]
     page_size = min((size for size in pages if size is not None), default=None)
     host_model = all(
         column.place.has_host_model(answer.cpu_physical) for column, answer in zip(columns, answers)

@@ -14,8 +14,8 @@ libvirt, pages); not on the name of the host or the time.
 from __future__ import annotations
 
 from kvmppc.guest import libvirt, qemu
-from kvmppc.guest.advice import PAGE_LIMIT, libvirt_elements, modes_text
-from kvmppc.guest.place import Place, size_text
+from kvmppc.guest.advice import PAGE_LIMIT, libvirt_elements, modes_text, page_element
+from kvmppc.guest.place import Place, page_needed, size_text
 from kvmppc.processors import GRANTABLE, CpuMode, find_mode, find_processor, own_mode
 from kvmppc.values import Value, fill
 
@@ -167,7 +167,12 @@ def elements(mode: CpuMode, asks: Asks, host: HostAnswer, place: Place) -> tuple
     words = asks.words
     if words.cpu is not None or words.property("max-cpu-compat") is not None:
         place = Place(place.qemu, place.libvirt, False, place.page_size)
-    return libvirt_elements(mode, place, host.cpu_physical)
+    found = libvirt_elements(mode, place, host.cpu_physical)
+    limit = asks.limit_lacking(place.page_size)
+    if limit is not None and page_needed(limit) is None:
+        # The domain allows larger pages than a guest without a limit.
+        found += (f"<features><hpt>{page_element(limit)}</hpt></features>",)
+    return found
 
 
 def _answer(asks: Asks, host: HostAnswer, place: Place) -> tuple[str, str, CpuMode | None]:

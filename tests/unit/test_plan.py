@@ -116,6 +116,19 @@ def test_an_emulated_guest_moves_everywhere():
     assert (plan.mode, plan.guests[0].write) == ("power9", ())
 
 
+def test_an_emulated_guest_that_cannot_start_hinders_no_other():
+    plan = plan_of([guest("host", kind="qemu"), guest("host")])
+    assert {one.verdicts[0].answer for one in plan.guests} >= {"no"}
+    assert (plan.mode, {one.hindrance for one in plan.guests}) == ("power9", {""})
+
+
+def test_a_limit_above_the_pages_of_the_hosts_can_be_lowered():
+    limit = "<features><hpt><maxpagesize unit='MiB'>16</maxpagesize></hpt></features>"
+    plan = plan_of([guest("host", features=limit)])
+    assert (plan.mode, plan.guests[0].hindrance) == ("power9", "")
+    assert "<maxpagesize unit='KiB'>64<" in plan.guests[0].write[-1]
+
+
 def test_the_mode_for_all_is_the_newest_that_all_hosts_grant():
     assert plan_of([guest("host")]).mode == "power9"
     assert plan_of([guest("host")], FLEET[:2]).mode == "power10"

@@ -345,6 +345,8 @@ def test_a_limit_above_the_pages_of_the_host_is_lowered_to_them():
     found = check_domain(domain, PLAIN, place)
     assert (found.answer, found.mode) == ("no", P10)
     assert "64 KiB" in found.also[0]
+    (element,) = found.instead
+    assert answer(xml(more=element), PLAIN, place) == "yes"
     assert answer(domain.with_mode(P10, page_size=65536), PLAIN, place) == "yes"
 
 
