@@ -250,7 +250,7 @@ def _common_mode(
     left: dict[Asks, _Fix] = {
         asks: ((), hindrance, blocks) for asks, (_, hindrance, blocks) in newest.items()
     }
-    return None, left, "At least one guest cannot run on all hosts, whatever its domain says."
+    return None, left, "At least one guest cannot run on all hosts, whatever its mode."
 
 
 def _fix(
@@ -264,8 +264,8 @@ def _fix(
     if all(verdict.answer == "yes" and verdict.gets in (mode, None) for verdict in verdicts):
         return _NOTHING
     if guest.domain.asks.type == "qemu":
-        # No mode helps it, and it hinders no other guest.
-        return _NOTHING
+        # No mode helps it, and it does not rule a mode out for the others.
+        return (), next(verdict.reason for verdict in verdicts if verdict.answer != "yes"), False
     answers = [column.answer for column in columns if column.answer is not None]
     pages = [column.place.page_size for column in columns]
     page_size = min((size for size in pages if size is not None), default=None)

@@ -75,7 +75,7 @@ def sentences(plan: Plan, guests: Guests) -> Iterator[str]:
         else:
             yield f"Started on {listed(starts)}, runs in {mode} mode and {among}."
     if guests.hindrance:
-        yield f"Cannot run on all hosts, whatever the domain says. {guests.hindrance}"
+        yield f"Cannot run on all hosts, whatever the mode. {guests.hindrance}"
     elif plan.mode is not None and not guests.write:
         yield f"Needs no change for {plan.mode}."
 
