@@ -22,7 +22,7 @@ EXPECTED = "expected the output of kvmppc probe --json"
 
 _ANSIBLE = re.compile(r"(\S+) \| ([A-Z]+)!?(?: \| rc=(\d+))?(?: (=>|>>|\|)|:)?\s*(.*)", re.DOTALL)
 # "@lpars" is a group of clush -r, also "@source:lpars".
-_HOSTS = r"(@[^\s|]+|[^\s:|]+)"
+_HOSTS = r"((?:[^\s:|,@]+,)*@[^\s|]+|[^\s:|]+)"
 _SET = re.compile(r"^@|[\[,]")
 _PDSH = re.compile(_HOSTS + ": ?(.*)", re.DOTALL)
 # clush adds the number of hosts: "lpar[1-3] (3)".

@@ -19,7 +19,7 @@ def expanded(text: str, most: int) -> list[str]:
     """
     parts = _HOSTS.findall(text)
     # "@name" is a group of ClusterShell, defined only where clush ran.
-    if ",".join(parts) != text or text.startswith("@"):
+    if ",".join(parts) != text or any(part.startswith("@") for part in parts):
         return []
     hosts: list[str] = []
     for part in parts:

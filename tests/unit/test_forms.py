@@ -445,6 +445,8 @@ def test_hosts_that_printed_the_same_record_each_count(read, printed):
         ("@lpars (3)", "3"),
         ("@lpars", "several"),
         ("@slurm:lpars (3)", "3"),
+        ("10.0.0.1,@slurm:lpars (4)", "4"),
+        ("10.0.0.1,@lpars", "several"),
         ("lpars (3)", "3"),
         ("lpar[1-2] (3)", "3"),
         ("lpar[1-2/2]", "several"),
