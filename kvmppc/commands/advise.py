@@ -35,7 +35,7 @@ others.
 EPILOG = """\
 exit codes:
   0  the options or elements were printed
-  1  the host does not grant the mode, or grants no mode that kvmppc knows
+  1  the host is not known to grant the mode, or grants no mode that kvmppc knows
   2  usage error, the record cannot be read, or the output cannot be written
   3  the host gave no answer (a hint is an answer only with --accept-hint), or its QEMU
      does not support the processor

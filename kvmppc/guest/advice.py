@@ -21,7 +21,7 @@ class NoAnswerError(AdviceError):
 
 
 class NotGrantedError(AdviceError):
-    """The host answered, and does not grant this mode.
+    """The host answered, and does not grant this mode, or is not known to.
 
     Attributes:
         wanted: the mode that was requested, None for any.
@@ -53,7 +53,8 @@ def choose_mode(
 
     Raises:
         NoAnswerError: the host gave no answer, or only a hint.
-        NotGrantedError: it answered, and does not grant the mode, or grants no known mode.
+        NotGrantedError: it answered, and does not grant the mode, or is not known to; or it
+            grants no known mode.
         ValueError: ``wanted`` is not the name of a mode.
     """
     mode = None if wanted is None else CpuMode(wanted)
@@ -64,8 +65,10 @@ def choose_mode(
     if mode is None and granted:
         mode = granted[-1]
     if mode is None or mode not in granted:
-        refused = "" if mode is None else f" does not grant {mode}; it"
-        said = f"{report.hostname}{refused} grants {granted_text(report)}."
+        said = f"{report.hostname} grants {granted_text(report)}."
+        if mode is not None:
+            denies = "does not grant" if report.grants(mode) is False else "is not known to grant"
+            said = f"{report.hostname} {denies} {mode}; it grants {granted_text(report)}."
         raise NotGrantedError(said, mode, granted)
     return mode
 

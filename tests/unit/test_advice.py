@@ -47,6 +47,15 @@ def test_a_mode_that_is_not_granted_is_refused_with_the_list_of_what_is():
         kvmppc.choose_mode(report_of("power11-as-power10"), "power11")
 
 
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [("powernv10", "power8"), ("unknown-bit", "power12"), ("linux-6.12", "power9")],
+)
+def test_a_mode_of_which_the_host_says_nothing_is_not_called_denied(host, wanted):
+    with pytest.raises(NotGrantedError, match=f"is not known to grant {wanted}; it grants power"):
+        kvmppc.choose_mode(report_of(host), wanted, accept_hint=True)
+
+
 def test_modes_need_not_be_cumulative():
     with pytest.raises(NotGrantedError) as caught:
         kvmppc.choose_mode(report_of("powervm-power11"), "power9")
