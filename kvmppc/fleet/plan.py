@@ -10,6 +10,7 @@ mode of a migrated guest.
 
 from __future__ import annotations
 
+from kvmppc.guest import qemu
 from kvmppc.guest.domain import Asks, Domain
 from kvmppc.guest.place import Place
 from kvmppc.guest.verdict import HostAnswer, Verdict, elements, judge
@@ -197,10 +198,12 @@ def _column(
 def _essence(asks: Asks) -> Asks:
     """What a domain asks for, without what verdicts do not depend on.
 
-    That is the emulator, because each host has its own QEMU version, and the machine's version.
+    That is the emulator, because each host has its own QEMU version, unless it is the wrapper;
+    and the machine's version.
     """
     pseries = asks.machine is None or asks.machine.startswith("pseries")
-    return _but(asks, emulator=None, machine="pseries" if pseries else asks.machine)
+    emulator = qemu.WRAPPER if qemu.is_wrapper(asks.emulator) else None
+    return _but(asks, emulator=emulator, machine="pseries" if pseries else asks.machine)
 
 
 def _but(value: _T, **others: object) -> _T:
@@ -216,7 +219,10 @@ def _verdicts(asks: Asks, columns: tuple[Hosts, ...], accept_hint: bool) -> tupl
 
 def _verdict(asks: Asks, column: Hosts, accept_hint: bool) -> Verdict:
     if column.answer is not None:
-        return judge(asks, column.answer, column.place, accept_hint=accept_hint)
+        place = column.place
+        if asks.emulator is not None:
+            place = _but(place, wrapped=True)
+        return judge(asks, column.answer, place, accept_hint=accept_hint)
     fields = {"answer": "unknown", "reason": column.reason, "mode": None, "gets": None}
     return _made(Verdict, **fields, also=(), instead=(), place=column.place)
 

@@ -380,7 +380,7 @@ def _physical(
     own = host.own_mode
     if place.wrapped and host.modes:
         adds = f"{qemu.WRAPPER} adds the newest granted mode, {host.newest}."
-        return "yes", f"{asked}{'.' if by_name else ','} {adds} {_grants(host)}", None
+        return "yes", f"{asked}{'.' if by_name else ','} {adds} {_grants(host)}", _newest(host)
     asks_kernel = qemu.asks_kernel(place.qemu, host.revision)
     if asks_kernel and not by_name and host.modes:
         version = qemu.version_text(qemu.ASKS)

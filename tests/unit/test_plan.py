@@ -56,6 +56,20 @@ def names(plan, places):
     return {name for place in places for name in plan.hosts[place].names}
 
 
+def test_the_wrapper_gives_each_host_its_newest_mode_and_a_fleet_the_common_one():
+    emulator = "<devices><emulator>/usr/local/bin/qemu-kvmppc</emulator></devices>"
+    plan = plan_of([guest("host", "wrapped", features=emulator), guest("host")])
+    wrapped, plain = plan.guests
+    assert [(verdict.answer, verdict.gets) for verdict in wrapped.verdicts] == [
+        ("yes", "power11"),
+        ("yes", "power10"),
+        ("yes", "power9"),
+    ]
+    assert [verdict.answer for verdict in plain.verdicts] == ["yes", "no", "no"]
+    assert (plan.mode, wrapped.hindrance) == ("power9", "")
+    assert "<model>power9</model>" in "".join(wrapped.write)
+
+
 @pytest.mark.parametrize("accept_hint", [False, True])
 def test_the_verdicts_are_those_of_check(accept_hint):
     hosts = [host(one.name) for one in simulated_hosts()]
