@@ -11,7 +11,7 @@ import time
 
 from kvmppc import streams
 from kvmppc._version import __version__
-from kvmppc.commands import asking
+from kvmppc.commands import UsageError, asking
 from kvmppc.commands.progress import Progress
 from kvmppc.errors import DevicePermissionError, KvmError
 from kvmppc.kvm import Kvm
@@ -149,12 +149,22 @@ def _measure(measurement: Measurement, arguments: argparse.Namespace) -> bool:
             left = _MAX_CALLS if count is None else count - measurement.calls
             measurement.round(left, min(limit, SLICE))
             if arguments.threads > 1:
-                measurement.round_of_threads(arguments.threads, left)
+                _compare_threads(measurement, arguments.threads, left)
             passed = (time.monotonic() - start) / seconds
             done = passed if count is None else measurement.calls / count
             progress.show(done, f"{measurement.calls:,} calls")
         progress.clear()
     return bool(interrupted)
+
+
+def _compare_threads(measurement: Measurement, threads: int, calls: int) -> None:
+    """A round with several threads, if this process may have so many."""
+    try:
+        measurement.round_of_threads(threads, calls)
+    except RuntimeError as error:  # threading has no error of its own
+        raise UsageError(
+            f"--threads {threads}: {error}; give fewer, or raise the limit (ulimit -u, pids.max)"
+        ) from None
 
 
 def _json(measurement: Measurement, arguments: argparse.Namespace, interrupted: bool) -> str:

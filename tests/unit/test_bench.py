@@ -280,8 +280,8 @@ def test_a_number_of_threads_that_cannot_be_is_refused(count, capsys):
 
 
 NO_MORE_THREADS = """
-import threading
-from kvmppc.measure import time_of_threads
+import sys, threading
+from kvmppc.cli import main
 
 start = threading.Thread.start
 
@@ -291,14 +291,12 @@ def start_up_to_two(thread):
     start(thread)
 
 threading.Thread.start = start_up_to_two
-try:
-    time_of_threads(lambda calls: 0, 4, 1)
-except RuntimeError as error:
-    print(error)
+sys.exit(main(["bench", "--simulate", "power10", "--count", "1", "--threads", "4"]))
 """
 
 
-def test_a_thread_that_cannot_be_started_leaves_none_that_waits_for_it(tmp_path):
+def test_threads_that_cannot_be_started_are_a_usage_error_and_none_is_waited_for(tmp_path):
     words = [sys.executable, "-c", NO_MORE_THREADS]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (0, "can't start new thread\n"), done.stderr
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "--threads 4: can't start new thread; give fewer" in done.stderr
