@@ -199,11 +199,13 @@ def _essence(asks: Asks) -> Asks:
     """What a domain asks for, without what verdicts do not depend on.
 
     That is the emulator, because each host has its own QEMU version, unless it is the wrapper;
-    and the machine's version.
+    and the machine's version, unless it has transactional memory by default.
     """
-    pseries = asks.machine is None or asks.machine.startswith("pseries")
+    machine = asks.machine or "pseries"
+    if machine.startswith("pseries") and not qemu.turns_htm_on(machine):
+        machine = "pseries"
     emulator = qemu.WRAPPER if qemu.is_wrapper(asks.emulator) else None
-    return _but(asks, emulator=emulator, machine="pseries" if pseries else asks.machine)
+    return _but(asks, emulator=emulator, machine=machine)
 
 
 def _but(value: _T, **others: object) -> _T:

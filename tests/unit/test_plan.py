@@ -74,7 +74,8 @@ def test_the_wrapper_gives_each_host_its_newest_mode_and_a_fleet_the_common_one(
 def test_the_verdicts_are_those_of_check(accept_hint):
     hosts = [host(one.name) for one in simulated_hosts()]
     guests = [guest(cpu) for cpu in CPUS] + [guest("none", "emulated", kind="qemu")]
-    guests += [guest("power9", machine, machine=machine) for machine in ("pseries-9.2", "powernv")]
+    machines = ("pseries-9.2", "pseries-2.11", "powernv")
+    guests += [guest("power9", machine, machine=machine) for machine in machines]
     place = Place(qemu=(11, 1), libvirt=(12, 8))
     plan = plan_of(guests, hosts, place, accept_hint=accept_hint)
     seen = 0
