@@ -268,11 +268,11 @@ def test_python_m_is_the_same_command(tmp_path):
 @pytest.mark.parametrize(
     "words", ["", "-q", "probe --simulate power10", "doctor", "hosts", "bench"]
 )
-def test_an_installation_without_cffi_says_what_to_install(words):
+def test_an_installation_without_cffi_says_what_to_install(words, tmp_path):
     code = "import sys; sys.modules['_cffi_backend'] = None; from kvmppc.cli import main; "
     code += "sys.exit(main(sys.argv[1:]))"
-    python = [sys.executable, "-I", "-c", code, *words.split()]
-    done = subprocess.run(python, capture_output=True, text=True)
+    python = [sys.executable, "-c", code, *words.split()]
+    done = subprocess.run(python, capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("kvmppc: ")
     assert "_cffi_backend" in done.stderr

@@ -297,5 +297,5 @@ def test_what_leads_to_no_file_is_refused(name, tmp_path):
 def test_a_system_without_o_path_writes_files_too(tmp_path):
     code = "import os, sys; del os.O_PATH; from kvmppc.commands.outputfile import write_file; "
     code += "write_file(sys.argv[1], 'text')"
-    subprocess.run([sys.executable, "-I", "-c", code, str(tmp_path / "file")], check=True)
+    subprocess.run([sys.executable, "-c", code, "file"], check=True, cwd=tmp_path)
     assert (tmp_path / "file").read_text() == "text"
