@@ -198,14 +198,9 @@ def _column(
 def _essence(asks: Asks) -> Asks:
     """What a domain asks for, without what verdicts do not depend on.
 
-    That is the emulator, because each host has its own QEMU version, unless it is the wrapper;
-    and the machine's version, unless it has transactional memory by default.
+    That is the emulator, because each host has its own QEMU version, unless it is the wrapper.
     """
-    machine = asks.machine or "pseries"
-    if machine.startswith("pseries") and not qemu.turns_htm_on(machine):
-        machine = "pseries"
-    emulator = qemu.WRAPPER if qemu.is_wrapper(asks.emulator) else None
-    return _but(asks, emulator=emulator, machine=machine)
+    return _but(asks, emulator=qemu.WRAPPER if qemu.is_wrapper(asks.emulator) else None)
 
 
 def _but(value: _T, **others: object) -> _T:
