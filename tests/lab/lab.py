@@ -17,7 +17,7 @@ from tests.lab.images import Images, Kernel
 from tests.lab.kernels.build import build
 from tests.lab.parts import LabError, MissingError
 from tests.lab.verdict import problems
-from tests.lab.vm import Door, Parts, Payload, Step, StoppedError, run
+from tests.lab.vm import Door, HungError, Parts, Payload, Step, StoppedError, run
 
 # What is told in a sentence: the lab's own word, a full disk, a program that fails.
 FAILURES = (LabError, OSError, subprocess.SubprocessError)
@@ -142,9 +142,18 @@ class Lab:
 
     def check_host(self, host: Host) -> bool:
         """Boot one host, judge what it said, and tell how it went."""
-        return self.check(
-            host.name, lambda: problems(host, self.boot(host), self.headers(host)), [host]
-        )
+
+        def judge() -> list[str]:
+            try:
+                return problems(host, self.boot(host), self.headers(host))
+            except HungError as error:
+                # QEMU's emulation now and then hangs a host in the midst of its guest's run.
+                if not host.guests:
+                    raise
+                say(f"{host.name}: {error}\n{host.name}: once more")
+                return problems(host, self.boot(host), self.headers(host))
+
+        return self.check(host.name, judge, [host])
 
 
 def say(text: str) -> None:

@@ -92,6 +92,10 @@ class Result:
     wheels: dict[str, bytes]
 
 
+class HungError(LabError):
+    """A machine did not come to its end in time."""
+
+
 class StoppedError(Exception):
     """The machine was ended because the lab is to end."""
 
@@ -197,8 +201,9 @@ def run(
 ) -> Result:
     """Boot `host` with the payload and return its result.
 
-    LabError where the machine did not come to its end within `limit` seconds or left no result;
-    its message ends with the console's last lines. StoppedError where `stop` was set meanwhile.
+    HungError where the machine did not come to its end within `limit` seconds, LabError where it
+    left no result; the message ends with the console's last lines. StoppedError where `stop` was
+    set meanwhile.
     """
     with tempfile.TemporaryDirectory(prefix="kvmppc-lab-") as name:
         folder = Path(name)
@@ -210,7 +215,7 @@ def run(
             [*parts.qemu, *qemu_options(host, parts, folder, payload.door)], console, limit, stop
         )
         if not ended:
-            raise LabError(f"time limit of {limit:g} s reached\n{last_lines(console)}")
+            raise HungError(f"time limit of {limit:g} s reached\n{last_lines(console)}")
         result = result_of(disk)
     if not result.steps:
         raise LabError(f"the machine ended without a result\n{last_lines(console)}")
