@@ -65,10 +65,11 @@ def choose_mode(
     if mode is None and granted:
         mode = granted[-1]
     if mode is None or mode not in granted:
-        said = f"{report.hostname} grants {granted_text(report)}."
+        refused = ""
         if mode is not None:
             denies = "does not grant" if report.grants(mode) is False else "is not known to grant"
-            said = f"{report.hostname} {denies} {mode}; it grants {granted_text(report)}."
+            refused = f" {denies} {mode}; it"
+        said = f"{report.hostname}{refused} grants {granted_text(report)}."
         raise NotGrantedError(said, mode, granted)
     return mode
 
@@ -146,7 +147,7 @@ def libvirt_elements(
     limit = _limit(place)
     elements = [libvirt_cpu(mode, host_model)]
     if limit is not None:
-        elements.append(f"<features><hpt>{page_element(limit)}</hpt></features>")
+        elements.append(page_features(limit))
     if not host_model:
         elements.append(qemu_commandline(["-machine", machine_property(mode)]))
     return tuple(elements)
@@ -166,6 +167,11 @@ def virt_install_options(
         return cpu
     pages = "./features/hpt/maxpagesize"
     return f"{cpu} --xml {pages}={limit >> 10} --xml {pages}/@unit=KiB"
+
+
+def page_features(size: int) -> str:
+    """libvirt's elements for the page limit of a guest, in bytes."""
+    return f"<features><hpt>{page_element(size)}</hpt></features>"
 
 
 def page_element(size: int) -> str:

@@ -14,7 +14,7 @@ libvirt, pages); not on the name of the host or the time.
 from __future__ import annotations
 
 from kvmppc.guest import libvirt, qemu
-from kvmppc.guest.advice import PAGE_LIMIT, libvirt_elements, modes_text, page_element
+from kvmppc.guest.advice import PAGE_LIMIT, libvirt_elements, modes_text, page_features
 from kvmppc.guest.place import Place, page_needed, size_text
 from kvmppc.processors import GRANTABLE, CpuMode, find_mode, find_processor, own_mode
 from kvmppc.values import Value, fill
@@ -171,7 +171,7 @@ def elements(mode: CpuMode, asks: Asks, host: HostAnswer, place: Place) -> tuple
     limit = asks.limit_lacking(place.page_size)
     if limit is not None and page_needed(limit) is None:
         # The domain allows larger pages than a guest without a limit.
-        found += (f"<features><hpt>{page_element(limit)}</hpt></features>",)
+        found += (page_features(limit),)
     return found
 
 

@@ -145,13 +145,14 @@ class Lab:
 
         def judge() -> list[str]:
             try:
-                return problems(host, self.boot(host), self.headers(host))
+                steps = self.boot(host)
             except HungError as error:
                 # QEMU's emulation now and then hangs a host in the midst of its guest's run.
                 if not host.guests:
                     raise
                 say(f"{host.name}: {error}\n{host.name}: once more")
-                return problems(host, self.boot(host), self.headers(host))
+                steps = self.boot(host)
+            return problems(host, steps, self.headers(host))
 
         return self.check(host.name, judge, [host])
 
