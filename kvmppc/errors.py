@@ -271,3 +271,13 @@ def refusal(number: int, operation: str, device: str | None = None) -> KvmError:
 def closed(operation: str, handle: str) -> ClosedError:
     """Returns the error for the use of a closed handle, such as "Vm"."""
     return ClosedError(_errno.EBADF, operation, f"This {handle} is closed.", "Open a new one.")
+
+
+def not_a_vm(fd: int) -> KvmError:
+    """Returns the error for a descriptor of /dev/kvm where one of a VM is needed."""
+    return KvmError(
+        _errno.ENOTTY,
+        "from_fd",
+        f"Descriptor {fd} is /dev/kvm itself, not a VM.",
+        "Use Kvm.from_fd(), and create a VM with Kvm.create_vm().",
+    )

@@ -17,7 +17,7 @@ from _weakref import ref
 from kvmppc._fast import ffi as _ffi
 from kvmppc._fast import lib as _lib
 from kvmppc.caps import API_VERSION, CompatCaps, Revision
-from kvmppc.errors import ApiVersionError, KvmError, ProtocolError, closed, refusal
+from kvmppc.errors import ApiVersionError, KvmError, ProtocolError, closed, not_a_vm, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Kept = tuple[object, Callable[[Question], int], Question]
 
     _H = TypeVar("_H", bound="_Handle")
+    _K = TypeVar("_K", bound="Kvm")
+    _V = TypeVar("_V", bound="Vm")
     _T = TypeVar("_T")
 
 
@@ -292,7 +294,7 @@ class Kvm(_Handle):
             raise
 
     @classmethod
-    def from_fd(cls, fd: int, *, own: bool) -> Kvm:
+    def from_fd(cls: type[_K], fd: int, *, own: bool) -> _K:
         """Creates a handle from an open descriptor of /dev/kvm.
 
         With ``own=True`` the handle closes the descriptor. With ``own=False`` it borrows
@@ -360,18 +362,21 @@ class Vm(_Handle):
         raise TypeError("use Kvm.create_vm() or Vm.from_fd() to create a Vm")
 
     @classmethod
-    def from_fd(cls, fd: int, *, own: bool) -> Vm:
+    def from_fd(cls: type[_V], fd: int, *, own: bool) -> _V:
         """Creates a handle from an open descriptor of a VM.
 
         With ``own=True`` the handle closes the descriptor. With ``own=False`` it borrows
         it; the descriptor must stay open while the handle is used.
 
         Raises:
-            KvmError: ENOTTY, not a KVM descriptor; EIO, a VM of another process. The
-                descriptor stays open.
+            KvmError: ENOTTY, not the descriptor of a VM; EIO, a VM of another process.
+                The descriptor stays open.
         """
         vm = cls.__new__(cls)
         _Handle.__init__(vm, _kernel, fd)
+        # The device has capabilities too: taken for a VM, it would pass for one without the ioctl.
+        if _kernel.lib.kvmppc_handle_get_api_version(vm._data) >= 0:
+            raise not_a_vm(fd)
         vm._decide_revision()
         vm._data.owned = fd if own else -1
         return vm

@@ -70,6 +70,13 @@ def test_a_capability_that_every_kvm_has_is_there(kvm, vm):
 
 
 @needs_kvm
+def test_the_device_is_not_taken_for_a_vm(kvm, vm):
+    with pytest.raises(kvmppc.KvmError, match="not a VM"):
+        Vm.from_fd(kvm.fileno(), own=True)
+    assert Vm.from_fd(vm.fileno(), own=False).check_extension(3) >= 1
+
+
+@needs_kvm
 def test_a_capability_that_nobody_has_is_zero(kvm):
     assert kvm.check_extension(2**31 - 1) == 0
 

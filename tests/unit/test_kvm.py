@@ -251,6 +251,24 @@ def test_a_descriptor_that_is_not_kvm_is_refused_and_left_open(kvm, kind):
     assert caught.value.errno == errno.ENOTTY
 
 
+def test_the_device_is_not_taken_for_a_vm(kvm):
+    with pytest.raises(kvmppc.KvmError, match="not a VM") as caught:
+        Vm.from_fd(kvm.fileno(), own=True)
+    assert caught.value.errno == errno.ENOTTY
+    assert kvm.check_extension(0) >= 0
+
+
+def test_a_handle_from_a_descriptor_is_of_the_class_that_was_asked(kvm, vm):
+    class OwnKvm(Kvm):
+        pass
+
+    class OwnVm(Vm):
+        pass
+
+    assert type(OwnKvm.from_fd(kvm.fileno(), own=False)) is OwnKvm
+    assert type(OwnVm.from_fd(vm.fileno(), own=False)) is OwnVm
+
+
 def test_a_descriptor_closed_by_somebody_else_is_an_error_not_a_no(vm):
     borrowed = Vm.from_fd(os.dup(vm.fileno()), own=False)
     os.close(borrowed.fileno())
