@@ -158,6 +158,11 @@ class Asks(Value):
     huge_pages: bool
     words: Words
 
+    @property
+    def started_machine(self) -> str | None:
+        """The machine that QEMU starts; the last argument for it counts."""
+        return self.words.property("type") or self.machine
+
     def limit_lacking(self, page_size: int | None) -> int | None:
         """The page limit that the guest lacks on a host with such pages, in bytes; None if none.
 
@@ -165,6 +170,8 @@ class Asks(Value):
         """
         said = self.words.property(PAGE_LIMIT)
         limit = self.page_limit if said is None else qemu.read_size(said)
+        if limit is None and qemu.fits_pages(self.started_machine):
+            return None
         if page_size is None or self.huge_pages or (limit or qemu.GUEST_PAGE) <= page_size:
             return None
         return page_size

@@ -81,8 +81,42 @@ def turns_htm_on(machine: str | None) -> bool:
 
     Source: spapr_machine_2_11_class_options() in QEMU's hw/ppc/spapr.c, before 9.2.
     """
+    return _is_until(machine, 11)
+
+
+def fits_pages(machine: str | None) -> bool:
+    """Whether a machine limits the guest's pages by itself to those of the host.
+
+    Source: default_caps_with_cpu() in QEMU's hw/ppc/spapr_caps.c, before 10.0.
+    """
+    return _is_until(machine, 12)
+
+
+def _is_until(machine: str | None, minor: int) -> bool:
+    """Whether this is the machine of QEMU 2.MINOR, or an earlier one."""
     found = re.match(r"pseries-2\.(\d+)", machine or "")
-    return found is not None and int(found[1]) <= 11
+    return found is not None and int(found[1]) <= minor
+
+
+def has_machine(version: Version | None, machine: str) -> bool | None:
+    """Whether a version has a machine, such as "pseries-9.2"; None where that is not known.
+
+    Each version brings the machine of its own number. 10.0 has none of 2.x any more, and later
+    ones drop those of 18 versions (six years) before. Machines of distributions
+    ("pseries-rhel9.4.0") are not known. Source: docs/about/deprecated.rst and
+    include/hw/boards.h (MACHINE_VER_SHOULD_DELETE) of QEMU.
+    """
+    found = re.fullmatch(r"pseries-(\d{1,3})\.(\d{1,3})(?:-sxxm)?", machine)
+    if version is None or found is None:
+        return None
+    its = int(found[1]), int(found[2])
+    if its > version:
+        return False
+    if its < (3, 0):
+        return False if version >= (10, 0) else None
+    # There are three versions a year, .0 to .2 of one number.
+    age = 3 * (version[0] - its[0]) + version[1] - its[1]
+    return version < (10, 1) or age < 18
 
 
 def read_version(text: str) -> Version | None:

@@ -206,6 +206,9 @@ def _emulated(asks: Asks, place: Place) -> tuple[str, str, CpuMode | None]:
     guest = "The guest is emulated (type qemu)"
     if asks.cpu_mode not in (None, "custom"):
         return "no", f"{guest}, and cannot use <cpu mode={_short(asks.cpu_mode)}>.", None
+    lacks = _lacks_machine(asks, place)
+    if lacks is not None:
+        return "no", f"{guest}, but {lacks}", None
     unknown = _unknown_to_libvirt(_custom(asks), place, compares=False)
     if unknown is not None:
         return "no", f"{guest}, with the processor {_short(asks.cpu_model)}{unknown}", None
@@ -219,14 +222,19 @@ def _not_asked(asks: Asks, host: HostAnswer) -> str | None:
         return f"The domain has type {_short(asks.type)}, not kvm."
     if not arch.startswith("ppc64"):
         return f"The domain is for {_short(arch)}. Only ppc64 has processor modes."
-    machine = _machine(asks)
+    machine = asks.started_machine
     if asks.type == "kvm" and machine is not None and not machine.startswith("pseries"):
         return f"The machine is {_short(machine)}. Only pseries supports processor modes."
     return None
 
 
-def _machine(asks: Asks) -> str | None:
-    return asks.words.property("type") or asks.machine
+def _lacks_machine(asks: Asks, place: Place) -> str | None:
+    """That QEMU does not have the machine, a clause; None where it has, or may have."""
+    machine = asks.started_machine
+    if machine is None or place.qemu is None or qemu.has_machine(place.qemu, machine) is not False:
+        return None
+    version = qemu.version_text(place.qemu)
+    return f"QEMU {version} does not have the machine {_short(machine)}: write 'pseries' instead."
 
 
 def _refused(asks: Asks, host: HostAnswer, place: Place) -> str | None:
@@ -438,6 +446,9 @@ def _newest(host: HostAnswer) -> CpuMode | None:
 def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
     """What keeps the guest from starting here, besides its mode."""
     words = asks.words
+    lacks = _lacks_machine(asks, place)
+    if lacks is not None:
+        yield lacks
     if asks.migratable == "on" or (asks.migratable and asks.cpu_mode != "host-passthrough"):
         yield "libvirt does not support migratable= on Power: remove it."
     if asks.cpu_features:
@@ -446,7 +457,7 @@ def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
             "on Power, <cpu> has no <feature>, <cache>, <maxphysaddr> or vendor_id: "
             f"remove {names}."
         )
-    htm = asks.htm or ("on" if qemu.turns_htm_on(_machine(asks)) else None)
+    htm = asks.htm or ("on" if qemu.turns_htm_on(asks.started_machine) else None)
     if _is_on(htm, words.property("cap-htm")) and (host.own_mode or _OLDEST) > _OLDEST:
         yield f"{host.cpu_physical} has no transactional memory: turn <htm> off."
     nested = _is_on(asks.nested_hv, words.property("cap-nested-hv"))

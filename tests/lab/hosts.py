@@ -343,6 +343,13 @@ SMALL_PAGES = "<features><hpt><maxpagesize unit='KiB'>4</maxpagesize></hpt></fea
 UNMITIGATED = (
     "<features><cfpc value='broken'/><sbbc value='broken'/><ibs value='broken'/></features>"
 )
+# A machine that fits the guest's pages to the host's by itself.
+OLD_MACHINE = (
+    "<cpu mode='host-model' check='none'><model>power10</model></cpu>"
+    "<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
+    "<qemu:arg value='-machine'/><qemu:arg value='type=pseries-2.12'/></qemu:commandline>"
+    + UNMITIGATED
+)
 NO_SMALL_PAGES = "Can't support 64 kiB guest pages with 4 kiB host pages"
 
 
@@ -427,6 +434,9 @@ HOSTS = [
         guests=(
             booting("POWER10", "bookworm"),
             mended("POWER10", "bookworm", PASSTHROUGH + UNMITIGATED),
+            domain(
+                "old-machine", GUEST_MODE.format("POWER10"), OLD_MACHINE, "bookworm", boots=True
+            ),
             booting("POWER9", "trixie", words="--mode power9"),
             replace(NEWER, says=NOT_VALID),
             domain("power11", NOT_VALID, model("power11")),

@@ -12,6 +12,7 @@ from libvirts import DOMAIN, ELEMENTS, HOSTS, MATRIX, SUITES, every_libvirt, mat
 
 import kvmppc
 from kvmppc import HostReport
+from kvmppc.guest import qemu
 from kvmppc.guest.advice import libvirt_elements
 from kvmppc.guest.domain import Domain
 from kvmppc.guest.place import Place
@@ -72,6 +73,18 @@ def place_of(libvirt):
 def unknown_to(place, processor):
     """Whether QEMU does not know the processor: unable to find CPU model 'host'."""
     return processor == "power11" and place.qemu < (9, 2)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_the_machines_of_each_qemu_are_known(suite, libvirts):
+    libvirt = libvirts[suite, "power10"]
+    version, there = place_of(libvirt).qemu, libvirt.machines
+    recent = {f"pseries-{major}.{minor}" for major in range(4, 20) for minor in range(3)}
+    early = {f"pseries-2.{minor}" for minor in range(1, 13)} | {"pseries-3.0", "pseries-3.1"}
+    assert len(there & recent) >= 10
+    assert {name for name in recent if qemu.has_machine(version, name)} == there & recent
+    assert not {name for name in there & early if qemu.has_machine(version, name) is False}
+    assert {name for name in early if qemu.has_machine(version, name)} <= there
 
 
 def starts(options, report, place):

@@ -73,6 +73,13 @@ class Libvirt:
         said = subprocess.check_output([*self._program("qemu-system-ppc64"), "--version"])
         return re.search(rb"version ([0-9.]+)", said)[1].decode().rstrip(".")
 
+    @property
+    def machines(self) -> set[str]:
+        """The machines of its QEMU."""
+        qemu = [*self._program("qemu-system-ppc64"), "-L", f"{self.tree}/usr/share/qemu"]
+        listed = subprocess.check_output([*qemu, "-machine", "help"], text=True)
+        return {line.split()[0] for line in listed.splitlines()[1:]}
+
     def outcomes(self, domains: list[str]) -> list[str]:
         """What libvirt makes of each domain: options of QEMU, or "error: " and its complaint."""
         commands = ["domcapabilities --virttype kvm"]  # QEMU is looked at once, at the start

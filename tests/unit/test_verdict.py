@@ -36,6 +36,11 @@ def xml(cpu="", kind="kvm", os_type="<type arch='ppc64le' machine='pseries'>hvm<
     return f"<domain type='{kind}'><os>{os_type}</os>{cpu}{more}</domain>".encode()
 
 
+def on_machine(machine, kind="kvm", more=""):
+    """A domain with this machine."""
+    return xml(kind=kind, os_type=f"<type arch='ppc64le' machine='{machine}'>hvm</type>", more=more)
+
+
 def named(name):
     return xml(f"<cpu mode='host-model'><model>{name}</model></cpu>")
 
@@ -350,6 +355,44 @@ def test_a_limit_above_the_pages_of_the_host_is_lowered_to_them():
     assert answer(domain.with_mode(P10, page_size=65536), PLAIN, place) == "yes"
 
 
+@pytest.mark.parametrize(
+    ("machine", "more", "starts"),
+    [
+        ("pseries-2.12", "", True),
+        ("pseries-2.12", "<features><hpt><maxpagesize>64</maxpagesize></hpt></features>", False),
+        ("pseries-3.0", "", False),
+        ("pseries", "", False),
+    ],
+)
+def test_old_machines_fit_their_pages_to_the_host_by_themselves(machine, more, starts):
+    place = Place(page_size=4096)
+    assert (answer(on_machine(machine, more=more), PLAIN, place) == "yes") == starts
+
+
+@pytest.mark.parametrize(
+    ("qemu", "machine", "there"),
+    [
+        ((7, 2), "pseries-7.2", True),
+        ((7, 2), "pseries-8.0", False),
+        ((7, 2), "pseries-10.0", False),
+        ((10, 0), "pseries-3.1", True),
+        ((10, 0), "pseries-2.12-sxxm", False),
+        ((11, 1), "pseries-5.2", True),
+        ((11, 1), "pseries-5.1", False),
+        ((11, 1), "pseries-rhel9.4.0", True),
+        (None, "pseries-5.1", True),
+    ],
+)
+def test_a_machine_that_qemu_lacks_starts_nothing(qemu, machine, there):
+    place = Place(qemu=qemu)
+    for kind in ("kvm", "qemu"):
+        data = on_machine(machine, kind=kind)
+        found = verdict(data, PLAIN, place)
+        assert found.answer == ("yes" if there else "no")
+        assert ("does not have the machine" in " ".join((found.reason, *found.also))) != there
+        assert found.instead == ()
+
+
 @pytest.mark.parametrize(("size", "starts"), [(4, True), (64, False), (0, True)])
 def test_the_wrapper_leaves_a_limit_that_the_domain_has(size, starts):
     limit = f"<features><hpt><maxpagesize>{size}</maxpagesize></hpt></features>"
@@ -401,8 +444,7 @@ def test_a_feature_is_on_in_each_of_qemus_spellings(on):
     ],
 )
 def test_old_machines_have_transactional_memory_unless_it_is_off(machine, state, starts):
-    os_type = f"<type arch='ppc64le' machine='{machine}'>hvm</type>"
-    data = xml(os_type=os_type, more=f"<features>{state}</features>")
+    data = on_machine(machine, more=f"<features>{state}</features>")
     assert (answer(data, PLAIN) == "yes") == starts
     assert answer(data, report_of("power9")) == "yes"
 
