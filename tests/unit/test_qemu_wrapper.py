@@ -48,6 +48,7 @@ def program(path, script):
         ["-machine", "accel=kvm:tcg", "-cpu", "host"],
         ["-M", "pseries", "-enable-kvm"],
         ["--machine", "type=pseries", "--accel", "kvm,thread=single"],
+        ["-machine", "accel=kvm,type=pseries,usb=off"],
         ["-machine", "pseries", "-machine", "accel=kvm"],
         ["-name", "guest=help", *START],
         ["-append", "a b  c", *START, ""],
@@ -72,6 +73,7 @@ def test_a_guest_that_starts_under_kvm_is_given_the_mode(words, wrapper):
         ["-machine", "pseries", "-accel", "tcg"],
         ["-machine", "pseries,accel=tcg"],
         ["-machine", "powernv10", "-accel", "kvm"],
+        ["-machine", "accel=kvm,type=powernv10"],
         ["-machine", "pseries", "-append", "accel=kvm"],
     ],
 )
