@@ -144,6 +144,11 @@ _DEAD_VM = (
     "Create a VM in the process that uses it.",
 )
 _NO_MODULE = (NoModuleError, "The device file exists, but no KVM module is loaded.", _LOAD)
+_NO_PATH = (
+    KvmError,
+    "No file can have this path.",
+    "Give the path of the KVM device, usually /dev/kvm.",
+)
 
 # By operation and errno: the class of the error, its reason and its remedy.
 # Sources: Documentation/virt/kvm/api.rst (4.1, 4.2, KVM_PPC_GET_COMPAT_CAPS) and open(2).
@@ -171,6 +176,9 @@ _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
         "This is a directory, not a KVM device.",
         "Give the path of the KVM device, usually /dev/kvm.",
     ),
+    ("open", _errno.ENOTDIR): _NO_PATH,
+    ("open", _errno.ELOOP): _NO_PATH,
+    ("open", _errno.ENAMETOOLONG): _NO_PATH,
     ("KVM_GET_API_VERSION", _errno.ENOTTY): _NOT_KVM,
     ("KVM_GET_API_VERSION", _errno.EINVAL): _NOT_KVM,
     ("KVM_GET_API_VERSION", _errno.ENOSYS): (
@@ -203,6 +211,11 @@ _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
         "No VM can be created now: the hypervisor is busy.",
         _LATER,
     ),
+    ("KVM_CHECK_EXTENSION", _errno.ENOTTY): (
+        KvmError,
+        "This is not the descriptor of a VM.",
+        "Use Vm.from_fd() for a VM only, or create one with Kvm.create_vm().",
+    ),
     ("KVM_CHECK_EXTENSION", _errno.EIO): _DEAD_VM,
     ("KVM_PPC_GET_COMPAT_CAPS", _errno.EIO): _DEAD_VM,
     ("KVM_PPC_GET_COMPAT_CAPS", _errno.ENOTTY): (
@@ -223,7 +236,7 @@ _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
     ("KVM_PPC_GET_COMPAT_CAPS", _errno.EFAULT): (
         KvmError,
         "The kernel could not read or write the struct.",
-        "",
+        "Report this: it is a fault of kvmppc or of the kernel.",
     ),
 }
 
@@ -231,8 +244,8 @@ _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
 _ANYWHERE: dict[int, tuple[type[KvmError], str, str]] = {
     _errno.EBADF: (
         KvmError,
-        "The descriptor is not open: something other than its handle closed it.",
-        "Close it only through its handle.",
+        "The descriptor is not open.",
+        "Give an open one, and close it only through its handle.",
     ),
     _errno.EMFILE: (
         KvmError,

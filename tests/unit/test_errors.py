@@ -18,10 +18,14 @@ KINDS = [
     ("open", errno.EACCES, kvmppc.DevicePermissionError),
     ("open", errno.EPERM, kvmppc.DevicePermissionError),
     ("open", errno.EISDIR, kvmppc.NotKvmDeviceError),
+    ("open", errno.ENOTDIR, kvmppc.KvmError),
+    ("open", errno.ELOOP, kvmppc.KvmError),
+    ("open", errno.ENAMETOOLONG, kvmppc.KvmError),
     ("open", errno.EMFILE, kvmppc.KvmError),
     ("KVM_GET_API_VERSION", errno.ENOTTY, kvmppc.NotKvmDeviceError),
     ("KVM_GET_API_VERSION", errno.EINVAL, kvmppc.NotKvmDeviceError),
     ("KVM_CHECK_EXTENSION", errno.EBADF, kvmppc.KvmError),
+    ("KVM_CHECK_EXTENSION", errno.ENOTTY, kvmppc.KvmError),
     ("KVM_CHECK_EXTENSION", errno.EIO, kvmppc.KvmError),
     ("KVM_CREATE_VM", errno.EINVAL, kvmppc.VmCreationError),
     ("KVM_CREATE_VM", errno.ENOMEM, kvmppc.VmCreationError),
@@ -45,6 +49,7 @@ def test_each_refusal_is_told_apart(operation, number, kind):
     assert error.operation == operation
     assert error.name == errno.errorcode[number]
     for part in (operation, os.strerror(number), error.name, error.reason, error.remedy):
+        assert part
         assert part in str(error)
 
 
@@ -68,6 +73,15 @@ def test_every_number_makes_an_error_that_keeps_it(number, operation):
     assert error.errno == number
     assert error.reason
     assert error.name in str(error)
+
+
+@pytest.mark.parametrize("number", [errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG])
+def test_a_path_that_no_file_can_have_is_told_from_a_refusal_of_the_kernel(number):
+    assert "Give the path of the KVM device" in refusal(number, "open", "/dev/null/kvm").remedy
+
+
+def test_a_descriptor_that_was_never_open_is_not_said_to_have_been_closed():
+    assert "closed it" not in str(refusal(errno.EBADF, "KVM_CHECK_EXTENSION"))
 
 
 def test_only_a_vm_is_said_to_be_dead():
