@@ -32,7 +32,7 @@ the ratio to the floor. The three take turns, so what else the machine does hits
 EPILOG = """\
 exit codes:
   0  measured; Ctrl-C ends it early, and what was measured is printed
-  2  the command was not understood, or its output could not be written
+  2  usage error, the threads cannot be started, or the output cannot be written
   3  the host cannot be asked
   4  permission denied
 """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from kvmppc.commands import UsageError, asking
-from kvmppc.commands.placing import Placing, add_arguments
+from kvmppc.commands.placing import PAGE_SIZES, add_page_size
 from kvmppc.guest.explain import Explanation, explain
+from kvmppc.guest.place import Place
 from kvmppc.output import printable
 from kvmppc.streams import answer, say, standard_input, tell
 
@@ -37,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "words", nargs="*", metavar="MESSAGE", help="the message; default: read standard input"
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
-    add_arguments(parser)
+    add_page_size(parser)
     asking.add_report_argument(parser)
     asking.add_arguments(parser)
 
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not words and arguments.report == "-":
         raise UsageError("log and record are both standard input; give one of them as a file")
     report = _report(arguments)
-    place = None if report is None else Placing(arguments, report).place(programs=False)
+    place = Place(page_size=PAGE_SIZES.get(arguments.page_size))
     lines = iter([" ".join(words)]) if words else _log()
     found = explain(lines, report, place)
     if arguments.json:

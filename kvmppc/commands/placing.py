@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser, here: str = "the installed on
         metavar="VERSION",
         help=f"for this version of libvirt; default: {here}11.4 or later",
     )
+    add_page_size(parser)
+
+
+def add_page_size(parser: argparse.ArgumentParser) -> None:
+    """Adds --page-size, for a command whose answer depends on no version."""
     parser.add_argument(
         "--page-size",
         choices=PAGE_SIZES,

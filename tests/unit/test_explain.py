@@ -147,6 +147,18 @@ def test_a_message_can_be_given_in_words(capsys):
     assert out.count("\n") == 4
 
 
+def test_the_option_that_is_named_fits_the_pages_that_are_given(capsys):
+    words = ["explain", "kvm run failed Invalid argument", "--simulate", "power11"]
+    assert main([*words, "--page-size", "4k"]) == 0
+    assert "max-cpu-compat=power11,cap-hpt-max-page-size=4k" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--qemu", "--libvirt"])
+def test_versions_on_which_no_explanation_depends_are_not_taken(capsys, option):
+    assert main(["explain", "--simulate", "power11", option, "11.2", "kvm run failed"]) == 2
+    assert f"unknown option {option}" in capsys.readouterr().err
+
+
 def test_a_log_is_read_from_standard_input(monkeypatch, capsys):
     log = b"started\n\xff\x1b[31m\nerror: kvm run failed Invalid argument\n" + b"x" * 100_000
     say(monkeypatch, log + b"\nUnable to set CPU compatibility mode in KVM: Invalid argument")

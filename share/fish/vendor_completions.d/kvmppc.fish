@@ -53,8 +53,6 @@ complete -c kvmppc -n '__fish_seen_subcommand_from check' -l traceback -d 'print
 complete -c kvmppc -n '__fish_seen_subcommand_from check' -F
 complete -c kvmppc -n '__fish_seen_subcommand_from explain' -s h -l help -d 'show this help message and exit'
 complete -c kvmppc -n '__fish_seen_subcommand_from explain' -l json -d 'print one line of JSON'
-complete -c kvmppc -n '__fish_seen_subcommand_from explain' -l qemu -x -a '' -d 'for this version of QEMU; default: the installed one, else one before 11.2'
-complete -c kvmppc -n '__fish_seen_subcommand_from explain' -l libvirt -x -a '' -d 'for this version of libvirt; default: the installed one, else 11.4 or later'
 complete -c kvmppc -n '__fish_seen_subcommand_from explain' -l page-size -x -a '4k 64k' -d 'for this page size of the host'\''s kernel; default: as the host reports'
 complete -c kvmppc -n '__fish_seen_subcommand_from explain' -l report -r -F -d 'do not query KVM; read FILE, a record of kvmppc probe --json (- for standard input)'
 complete -c kvmppc -n '__fish_seen_subcommand_from explain' -l device -r -F -d 'the KVM device; default: /dev/kvm'
