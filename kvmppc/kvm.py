@@ -1,6 +1,6 @@
 """Kvm and Vm: handles that own a file descriptor, with a method for each ioctl.
 
-Only this module loads the compiled modules.
+Only this module loads the compiled modules, and kvmppc.testing the simulated kernel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Sphinx settings for the reference of the Python API: python3 -m sphinx -W docs/api FOLDER"""
+"""Sphinx settings for the reference of the Python API.
+
+.venv/bin/python -I -m sphinx -W docs/api FOLDER
+"""
 
 import kvmppc
 

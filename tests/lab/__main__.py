@@ -123,9 +123,9 @@ def main() -> int:
     options = arguments()
     if options.list:
         for host in HOSTS:
-            print(f"{host.name:24}{host.kernel:16}{host.machine} -cpu {host.cpu}")
-        print(f"{fleet.NAME:24}{' and '.join(host.name for host in fleet.MEMBERS)}, over ssh")
-        print(f"{migration.NAME:24}power10, moved to a Power11 in Power10 mode")
+            print(f"{host.name:26}{host.kernel:16}{host.machine} -cpu {host.cpu}")
+        print(f"{fleet.NAME:26}{' and '.join(host.name for host in fleet.MEMBERS)}, over ssh")
+        print(f"{migration.NAME:26}power10, moved to a Power11 in Power10 mode")
         return 0
     need_tools()
     cache = options.cache.resolve()

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-PLAYBOOK = Path(__file__).parents[2] / "examples" / "ansible" / "baseline.yml"
+ROOT = Path(__file__).parents[2]
+PLAYBOOK = ROOT / "examples" / "ansible" / "baseline.yml"
 BIN = Path(sys.executable).parent
 
 
@@ -118,6 +119,13 @@ def test_the_playbook_ends_with_the_baseline(play, tmp_path):
     # What is installed already is not changed by a second time.
     again = play(p10="power10", p11="power11-as-power9")
     assert re.findall(r"^changed: \[p1[01]\]", again.stdout, re.MULTILINE) == []
+
+
+def test_the_playbook_ends_as_the_page_shows(play):
+    run = play(alpha="power11-as-power10", beta="power11")
+    pages = (ROOT / "docs/fleets.md").read_text()
+    (shown,) = re.findall(r"^```console\n(TASK \[.*?)^```", pages, re.DOTALL | re.MULTILINE)
+    assert shown in run.stdout
 
 
 def test_a_host_that_fails_is_told_and_not_left_out(play, tmp_path):
