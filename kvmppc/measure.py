@@ -96,16 +96,15 @@ class Measurement:
         self.typed_nanoseconds += typed
         self.ratios.append(typed / max(floor.nanoseconds, 1))
 
-    def round_of_threads(self, threads: int, calls: int) -> None:
+    def round_of_threads(self, threads: int) -> None:
         """Measures a round of typed calls on the one VM, by one thread and then by several.
 
-        Each thread makes at most ``calls`` calls, for about a slice, which is longer than Python's
-        switch interval. Call :meth:`round` before.
+        Each thread makes the calls of about a slice, which is longer than Python's switch interval.
 
         Raises:
             KvmError: as for :meth:`round`.
         """
-        calls = min(calls, SLICE * self.typed_calls // max(self.typed_nanoseconds, 1) + 1)
+        calls = calls_of_slice(lambda calls: self._typed(self._vm, calls))
         self.together.append(
             rate_of_threads(lambda calls: self._typed(self._vm, calls), threads, calls)
         )
@@ -129,7 +128,25 @@ class Measurement:
         start = self._lib.kvmppc_bench_start
         for index, count in enumerate(self._counts):
             if count:
-                yield start(index), max(start(index + 1), start(index) + 1), count
+                yield start(index), start(index + 1), count
+
+
+def quartiles(numbers: list[float]) -> tuple[float, float, float]:
+    """The number a quarter of the way from the least, the median, and three quarters."""
+    numbers = sorted(numbers)
+    last = len(numbers) - 1
+
+    def at(quarter: int) -> float:
+        index, rest = divmod(last * quarter, 4)
+        before, after = numbers[index], numbers[min(index + 1, last)]
+        return before + (after - before) * rest / 4
+
+    return at(1), at(2), at(3)
+
+
+def calls_of_slice(loop: Callable[[int], int]) -> int:
+    """How many calls a loop makes in about a slice."""
+    return SLICE * _ROUND_CALLS // max(loop(_ROUND_CALLS), 1) + 1
 
 
 def rate_of_threads(loop: Callable[[int], int], threads: int, calls: int) -> float:

@@ -15,7 +15,7 @@ from kvmppc.commands import UsageError, asking
 from kvmppc.commands.progress import Progress
 from kvmppc.errors import DevicePermissionError, KvmError
 from kvmppc.kvm import Kvm
-from kvmppc.measure import SLICE, Measurement
+from kvmppc.measure import SLICE, Measurement, quartiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def _question(arguments: argparse.Namespace, vm: Vm) -> str:
 def _interruptible() -> Iterator[list[int]]:
     """Lets the first Ctrl-C be seen between two rounds: the list is not empty any more.
 
-    The second is as it always is, for where a round does not end.
+    The second is as it always is, for where a round does not end. In a process that was started
+    with SIGINT ignored, as in the background of a script, it stays ignored.
     """
     seen: list[int] = []
 
@@ -128,7 +129,8 @@ def _interruptible() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
     before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, note)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, note)
     try:
         yield seen
     finally:
@@ -143,13 +145,14 @@ def _measure(measurement: Measurement, arguments: argparse.Namespace) -> bool:
     start = time.monotonic()
     done = 0.0
     with _interruptible() as interrupted:
-        while done < 1 and not interrupted:
+        # One round in any case: without it there is nothing to print.
+        while done < 1 and not (interrupted and measurement.calls):
             # A third of the time that is left: a round has three loops.
             limit = SLICE if count is not None else int((1 - done) * seconds * 1e9 / 3) + 1
             left = _MAX_CALLS if count is None else count - measurement.calls
             measurement.round(left, min(limit, SLICE))
             if arguments.threads > 1:
-                _compare_threads(measurement, arguments.threads, left)
+                _compare_threads(measurement, arguments.threads)
             passed = (time.monotonic() - start) / seconds
             done = passed if count is None else measurement.calls / count
             progress.show(done, f"{measurement.calls:,} calls")
@@ -157,10 +160,10 @@ def _measure(measurement: Measurement, arguments: argparse.Namespace) -> bool:
     return bool(interrupted)
 
 
-def _compare_threads(measurement: Measurement, threads: int, calls: int) -> None:
+def _compare_threads(measurement: Measurement, threads: int) -> None:
     """A round with several threads, if this process may have so many."""
     try:
-        measurement.round_of_threads(threads, calls)
+        measurement.round_of_threads(threads)
     except RuntimeError as error:  # threading has no error of its own
         raise UsageError(
             f"--threads {threads}: {error}; give fewer, or raise the limit (ulimit -u, pids.max)"
@@ -172,8 +175,8 @@ def _json(measurement: Measurement, arguments: argparse.Namespace, interrupted: 
     import json
 
     typed = measurement.typed_nanoseconds / measurement.typed_calls
-    lower, ratio, upper = _quartiles(measurement.ratios)
-    together = _quartiles(measurement.together) if measurement.together else None
+    lower, ratio, upper = quartiles(measurement.ratios)
+    together = quartiles(measurement.together) if measurement.together else None
     record = {
         "version": __version__,
         "simulated": arguments.simulate,
@@ -201,18 +204,11 @@ def _json(measurement: Measurement, arguments: argparse.Namespace, interrupted: 
     return json.dumps(record) + "\n"
 
 
-def _quartiles(numbers: list[float]) -> tuple[float, float, float]:
-    """The number a quarter of the way from the least, the median, and three quarters."""
-    numbers = sorted(numbers)
-    lower, middle, upper = (numbers[int((len(numbers) - 1) * part)] for part in (0.25, 0.5, 0.75))
-    return lower, middle, upper
-
-
 def _text(measurement: Measurement, threads: int, interrupted: bool) -> str:
     """What was measured, for people."""
     floor = measurement.floor_nanoseconds / measurement.floor_calls
     typed = measurement.typed_nanoseconds / measurement.typed_calls
-    lower, ratio, upper = _quartiles(measurement.ratios)
+    lower, ratio, upper = quartiles(measurement.ratios)
     name = measurement.question
     lines = [
         f"{'Python':<9}  {_time(typed)} a call, {1e9 / typed:,.0f} a second, by Vm.{name}()",
@@ -236,7 +232,7 @@ def _text(measurement: Measurement, threads: int, interrupted: bool) -> str:
 def _together(measurement: Measurement, threads: int) -> Iterator[str]:
     """The line about threads, if they were asked for."""
     if measurement.together:
-        lower, middle, upper = _quartiles(measurement.together)
+        lower, middle, upper = quartiles(measurement.together)
         yield (
             f"{'threads':<9}  {threads} together make {middle:.2f} times the calls a second of one "
             f"(half of the rounds: {lower:.2f} to {upper:.2f})"
@@ -245,16 +241,23 @@ def _together(measurement: Measurement, threads: int) -> Iterator[str]:
 
 def _histogram(measurement: Measurement) -> Iterator[str]:
     """A line for each row: from which time on, how many calls, and a bar."""
-    rows: dict[int, int] = {}
-    fine = measurement.percentile(0.99)
-    for start, _, count in measurement.buckets():
-        row = _row(start, 8 if start <= fine else 1)
-        rows[row] = rows.get(row, 0) + count
+    rows = _rows(measurement)
     most = max(rows.values())
     room = min(40, (streams.terminal_width(sys.stdout) or streams.COLUMNS) - 31)
     for start, count in rows.items():
         bar = "#" * max(1, count * room // most)
         yield f"{'from ' + _time(start):>14}  {count:>12,}  {bar}"
+
+
+def _rows(measurement: Measurement) -> dict[int, int]:
+    """The calls from each row's time on, up to the next row."""
+    rows: dict[int, int] = {}
+    # Fine up to the end of a doubling, since the rows that follow are whole doublings.
+    fine = measurement.percentile(0.99).bit_length()
+    for start, _, count in measurement.buckets():
+        row = _row(start, 8 if start.bit_length() <= fine else 1)
+        rows[row] = rows.get(row, 0) + count
+    return rows
 
 
 def _row(time: int, parts: int) -> int:
@@ -268,10 +271,7 @@ def _row(time: int, parts: int) -> int:
 def _time(nanoseconds: float) -> str:
     """A time with its unit."""
     for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if nanoseconds >= size:
-            return (
-                f"{nanoseconds / size:.3g} {unit}"
-                if nanoseconds < 1000 * size
-                else (f"{nanoseconds / size:,.0f} {unit}")
-            )
+        number = nanoseconds / size
+        if number >= 0.9995:  # else it would be rounded to 1000 of the next unit
+            return f"{number:.3g} {unit}" if number < 999.5 else f"{number:,.0f} {unit}"
     return f"{nanoseconds:.0f} ns"

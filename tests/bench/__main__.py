@@ -134,7 +134,7 @@ def _tell(figures: Summary) -> None:
 
 
 def main() -> int:
-    """Measures; 3 where this machine has no KVM that can be used."""
+    """Measures; where this machine has no KVM that can be used, only the rest."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a short run, as a check")
     parser.add_argument(

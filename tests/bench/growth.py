@@ -8,10 +8,10 @@ import threading
 import time
 
 from kvmppc import Kvm, Vm
-from kvmppc.measure import SLICE, rate_of_threads, time_of_threads
+from kvmppc.measure import calls_of_slice, quartiles, rate_of_threads, time_of_threads
 
 from .calls import CAPABILITY
-from .rounds import Loop, quartiles
+from .rounds import Loop
 
 Row = dict[str, float]
 
@@ -75,7 +75,7 @@ def threads(loops: dict[str, Loop], rounds: int) -> dict[str, list[Row]]:
 
     And of that one thread, by the rate of a process without a second thread.
     """
-    calls = {name: SLICE * 5_000 // loop(5_000) + 1 for name, loop in loops.items()}
+    calls = {name: calls_of_slice(loop) for name, loop in loops.items()}
     rates: dict[tuple[str, int], list[float]] = {
         (name, count): [] for name in loops for count in (1, 2, 4)
     }

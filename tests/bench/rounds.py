@@ -5,18 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any, Callable
 
+from kvmppc.measure import quartiles
+
 Loop = Callable[[int], int]
 """Makes a number of calls, and gives what they took in nanoseconds."""
 
 Summary = dict[str, Any]
 """Figures by name, as JSON has them."""
-
-
-def quartiles(numbers: list[float]) -> tuple[float, float, float]:
-    """The number a quarter of the way from the least, the median, and three quarters."""
-    numbers = sorted(numbers)
-    lower, middle, upper = (numbers[int((len(numbers) - 1) * part)] for part in (0.25, 0.5, 0.75))
-    return lower, middle, upper
 
 
 def timed(body: Callable[[int], None]) -> Loop:

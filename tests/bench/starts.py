@@ -12,10 +12,11 @@ from types import ModuleType
 from typing import Callable
 
 import kvmppc
+from kvmppc.measure import quartiles
 from kvmppc.record import FIELDS
 
 from .calls import CAPABILITY, CHECK_EXTENSION, FLOOR, GET_API_VERSION
-from .rounds import Loop, Summary, compared, in_turns, quartiles, timed
+from .rounds import Loop, Summary, compared, in_turns, timed
 
 BARE = "python -c pass"
 # What pip writes for a command, before and from version 25.2.

@@ -1,13 +1,16 @@
 """kvmppc bench: what it measures, and how it ends."""
 
+import contextlib
 import json
+import math
 import os
 import signal
+import statistics
 import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from program import PROGRAM
 
@@ -15,7 +18,9 @@ import kvmppc
 from kvmppc import Kvm
 from kvmppc._simhost import lib
 from kvmppc.cli import main
-from kvmppc.measure import Measurement
+from kvmppc.commands.bench import _interruptible, _rows, _time
+from kvmppc.measure import SLICE, Measurement, quartiles, rate_of_threads, time_of_threads
+from kvmppc.testing import simulated_host
 
 KEYS = {
     "version",
@@ -99,6 +104,21 @@ def test_threads_are_compared_with_one_alone(capsys):
     assert 0 < lower <= record["together"] <= upper
 
 
+def test_threads_ask_for_a_slice_however_few_calls_are_timed(monkeypatch, vm):
+    asked = []
+    measurement = Measurement(vm, "check_extension")
+    measurement.round(1)
+    monkeypatch.setattr(measurement, "_typed", lambda _, calls: asked.append(calls) or 100 * calls)
+    measurement.round_of_threads(2)
+    assert asked[1:] == [SLICE // 100 + 1] * 3
+
+
+def test_the_rate_of_threads_is_what_all_get_done(monkeypatch):
+    took = {1: 100, 4: 200}
+    monkeypatch.setattr("kvmppc.measure.time_of_threads", lambda _, threads, calls: took[threads])
+    assert rate_of_threads(lambda _: 0, 4, 1) == 2
+
+
 def test_one_thread_is_compared_with_nothing(capsys):
     record = bench(capsys, "--count", "5")
     assert (record["threads"], record["together"], record["together_quartiles"]) == (1, None, None)
@@ -108,7 +128,9 @@ def test_a_refusal_in_a_thread_is_an_error(vm):
     measurement = Measurement(vm, "check_extension")
     vm.close()
     with pytest.raises(kvmppc.ClosedError):
-        measurement.round_of_threads(2, 5)
+        measurement.round_of_threads(2)
+    with pytest.raises(kvmppc.ClosedError):
+        time_of_threads(lambda _: vm.check_extension(250), 2, 1)
 
 
 def test_an_amount_of_time_is_enough_to_say(capsys):
@@ -185,6 +207,55 @@ def test_people_get_floor_ratio_percentiles_and_a_histogram(capsys):
     assert sum(int(row[3].replace(",", "")) for row in rows) == 1000
 
 
+@given(
+    st.dictionaries(
+        st.integers(0, lib.KVMPPC_BENCH_BUCKETS - 1), st.integers(1, 1000), min_size=1, max_size=20
+    )
+)
+@example({346: 1000, 362: 1})  # 1.44 µs, and 1.70 µs beyond the 99th percentile
+def test_a_row_has_the_calls_from_its_time_up_to_the_next_row(counts):
+    with simulated_host("power10"), Kvm() as kvm, kvm.create_vm() as vm:
+        measurement = Measurement(vm, "check_extension")
+    for bucket, count in counts.items():
+        measurement._counts[bucket] = count
+    measurement.calls = sum(counts.values())
+    measurement.longest = lib.kvmppc_bench_start(max(counts))
+    assert measurement.percentile(1) == measurement.longest
+    rows = _rows(measurement)
+    starts = [*rows, math.inf]
+    assert starts == sorted(starts)
+    for row, following in zip(starts, starts[1:]):
+        inside = [n for start, _, n in measurement.buckets() if row <= start < following]
+        assert rows[row] == sum(inside)
+
+
+@given(st.integers(0, 10**15))
+def test_a_time_has_three_digits_and_the_unit_that_fits(nanoseconds):
+    number, unit = _time(nanoseconds).split()
+    size = {"ns": 1, "µs": 10**3, "ms": 10**6, "s": 10**9}[unit]
+    value = float(number.replace(",", ""))
+    assert "e" not in number
+    assert value < 1000 or unit == "s"
+    assert value * size == pytest.approx(nanoseconds, rel=0.005)
+
+
+def test_times_that_round_up_get_the_next_unit():
+    assert [_time(n) for n in (999.4, 999.6, 999_600, 999_960_000)] == [
+        "999 ns",
+        "1 µs",
+        "1 ms",
+        "1 s",
+    ]
+    assert _time(999_600_000_000) == "1,000 s"
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=2))
+def test_quartiles_are_those_of_statistics_and_need_one_number_only(numbers):
+    expected = statistics.quantiles(numbers, n=4, method="inclusive")
+    assert quartiles(numbers) == pytest.approx(expected)
+    assert quartiles([5.0]) == (5.0, 5.0, 5.0)
+
+
 def start_endless(*words):
     """The installed command, measuring until it is interrupted."""
     program = PROGRAM
@@ -213,6 +284,29 @@ def test_ctrl_c_ends_it_early_with_what_was_measured():
     record = json.loads(out)
     assert record["interrupted"] is True
     assert 0 < record["calls"] == sum(count for _, _, count in record["histogram"])
+
+
+def test_ctrl_c_before_the_first_round_waits_for_it(capsys, monkeypatch):
+    @contextlib.contextmanager
+    def interrupted():
+        with _interruptible() as seen:
+            signal.raise_signal(signal.SIGINT)
+            yield seen
+
+    monkeypatch.setattr("kvmppc.commands.bench._interruptible", interrupted)
+    record = bench(capsys, "--seconds", "1000")
+    assert (record["interrupted"], record["rounds"]) == (True, 1)
+
+
+def test_an_interrupt_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with _interruptible() as seen:
+            signal.raise_signal(signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == []
 
 
 def test_ctrl_c_is_python_s_own_again_afterwards(capsys):
