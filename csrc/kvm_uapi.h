@@ -58,7 +58,7 @@ _Static_assert(offsetof(struct kvmppc_wire_patch_v4, compat_capabilities) == 16,
 #define KVMPPC_GET_LINUX_7_3 _IO(KVMIO, 0xb8)
 #define KVMPPC_GET_PATCH_V4 _IOR(KVMIO, 0xe4, struct kvmppc_wire_patch_v4)
 
-/* IBM numbers bits from the most significant: its bits 1, 2 and 3 are 62, 61 and 60 here. */
+/* IBM numbers bits from the most significant: its bit 1 is bit 62 here. */
 #define KVMPPC_BIT_POWER9 (1ULL << 62)
 #define KVMPPC_BIT_POWER10 (1ULL << 61)
 #define KVMPPC_BIT_POWER11 (1ULL << 60)

@@ -8,6 +8,7 @@ import sys
 from kvmppc import streams
 from kvmppc._version import __version__
 from kvmppc.commands import SUMMARIES, UsageError, nearest
+from kvmppc.processors import GRANTABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,9 +30,10 @@ _MODULES = {
 
 def _overview() -> str:
     commands = "".join(f"  {name:<9} {summary}\n" for name, summary in SUMMARIES.items())
+    modes = ", ".join(mode.label for mode in GRANTABLE)
     return (
         "usage: kvmppc [command] [options]\n\n"
-        "Reports which processor modes (POWER9, POWER10, Power11) this host's KVM grants to "
+        f"Reports which processor modes ({modes}) this host's KVM grants to "
         f"nested guests on IBM Power.\n\ncommands:\n{commands}\n"
         "The default command is probe.\nkvmppc help COMMAND prints the options of a command, "
         "kvmppc --version the version.\n"

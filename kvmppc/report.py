@@ -143,7 +143,7 @@ class HostReport(Value):
         wanted = CpuMode(mode)
         if (
             self.status != "known"
-            or (self.unknown_bits and not wanted.bit and wanted > GRANTABLE[-1])
+            or (self.unknown_bits and not wanted.bit and wanted > GRANTABLE[0])
             or (self.source == "processor" and wanted < GRANTABLE[0])
         ):
             return None

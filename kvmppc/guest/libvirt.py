@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from kvmppc.guest.programs import output_of
+from kvmppc.processors import find_processor, own_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 ASSUMED = "libvirt 11.4 or later"
 """The assumption where the version is not known."""
 
-# The first version that knows a processor; None: no released version is known to. Every libvirt in
-# use knows what is not listed. Source: the history of libvirt's src/cpu_map. Of running versions,
-# 9.0 and 11.3 were seen to have no host model on a Power11, and 12.8 to have one.
-_KNOWS: dict[str, Version | None] = {"power11": (11, 4), "power12": None}
-
+# The first version that knows a processor. Every libvirt in use knows those up to POWER10; no
+# released version is known to know a later one that is not listed. Source: the history of libvirt's
+# src/cpu_map. Of running versions, 9.0 and 11.3 were seen to have no host model on a Power11, and
+# 12.8 to have one.
+_KNOWS: dict[str, Version] = {"power11": (11, 4)}
 
 VENDOR = "IBM"
 """The vendor of all processors in libvirt's table for ppc64."""
@@ -30,7 +31,8 @@ VENDOR = "IBM"
 
 def first_that_knows(processor: str) -> Version | None:
     """The first version that knows a processor; None where no version is known to."""
-    return _KNOWS.get(processor, (0, 0))
+    mode = own_mode(find_processor(processor))
+    return _KNOWS.get(processor, None if mode is not None and mode > "power10" else (0, 0))
 
 
 def knows(version: Version | None, processor: str) -> bool:

@@ -19,6 +19,7 @@ import shutil
 
 from kvmppc.caps import LINUX_7_3
 from kvmppc.guest.programs import is_safe_to_start, output_of
+from kvmppc.processors import find_processor, own_mode
 from kvmppc.values import Value, fill
 
 TYPE_CHECKING = False
@@ -44,15 +45,12 @@ GUEST_PAGE = 64 << 10
 """Bytes: the default of cap-hpt-max-page-size. Source: spapr_machine_class_init() in QEMU's
 hw/ppc/spapr.c."""
 
-# The first version that knows a processor and the mode of its name; None: no released version does.
-# Every QEMU in use knows what is not listed. Source: the history of QEMU's target/ppc/cpu-models.c
-# (POWERPC_DEF) and target/ppc/compat.c (compat_table). Of running versions, only 7.2, without
-# Power11, and 10.0 and 11.1, with it, were tried: the numbers themselves are read, not measured.
-_KNOWS: dict[str, Version | None] = {
-    "power10": (5, 0),
-    "power11": (9, 2),
-    "power12": None,
-}
+# The first version that knows a processor and the mode of its name. Every QEMU in use knows those
+# up to POWER9; no released version knows a later one that is not listed. Source: the history of
+# QEMU's target/ppc/cpu-models.c (POWERPC_DEF) and target/ppc/compat.c (compat_table). Of running
+# versions, only 7.2, without Power11, and 10.0 and 11.1, with it, were tried: the numbers
+# themselves are read, not measured.
+_KNOWS: dict[str, Version] = {"power10": (5, 0), "power11": (9, 2)}
 
 
 def asks_kernel(version: Version | None, revision: str | None) -> bool:
@@ -62,7 +60,8 @@ def asks_kernel(version: Version | None, revision: str | None) -> bool:
 
 def first_that_knows(name: str) -> Version | None:
     """The first version that knows a processor or mode; None where no version is known to."""
-    return _KNOWS.get(name, (0, 0))
+    mode = own_mode(find_processor(name))
+    return _KNOWS.get(name, None if mode is not None and mode > "power9" else (0, 0))
 
 
 def knows(version: Version | None, name: str) -> bool | None:

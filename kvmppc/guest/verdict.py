@@ -377,6 +377,8 @@ def _mode(asks: Asks, host: HostAnswer, place: Place, name: str) -> tuple[str, s
     if host.status == "known":
         if mode in host.modes:
             return "yes", f"{asked}. {_grants(host)}", mode
+        if host.unknown_bits and not mode.bit:
+            return "unknown", f"{asked}. {_grants(host)}", None
         return _no(asks, host, f"{asked}. {_grants(host)}")
     return _by_hint(asks, host, asked, mode)
 

@@ -147,6 +147,12 @@ def test_a_machine_without_programs_is_a_place_that_nothing_is_known_of(program)
     assert Place().text() == "assumed: QEMU before 11.2, libvirt 11.4 or later"
 
 
+@pytest.mark.parametrize("module", [qemu, libvirt])
+def test_no_version_is_known_to_know_a_processor_after_power11(module):
+    unknown = [one for one in kvmppc.PROCESSORS if module.first_that_knows(one) is None]
+    assert unknown == [one for one in kvmppc.PROCESSORS if one.mode > "power11"]
+
+
 def test_a_place_is_a_value():
     place = Place((11, 1), (12, 8), None, 4096)
     for copied in (copy.copy(place), pickle.loads(pickle.dumps(place))):

@@ -172,9 +172,14 @@ def test_a_host_without_an_answer_cannot_tell(host):
 
 
 def test_a_mode_that_is_not_known_may_be_among_bits_that_are_not_known():
-    data = named("power13")
+    data = named("power99")
     assert verdict(data, report_of("power11")).answer == "no"
     assert verdict(data, report_of("future")).answer == "unknown"
+    for mode in kvmppc.MODES:
+        if mode > P9 and not mode.bit:
+            report = report_of("future", cpu_physical=mode, cpu_effective=mode)
+            data = with_words("-M", f"max-cpu-compat={mode}")
+            assert verdict(data, report, Place(qemu=(11, 2))).answer == "unknown"
 
 
 def test_what_a_domain_says_is_quoted_short_and_in_ascii():
