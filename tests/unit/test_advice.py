@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import kvmppc
-from kvmppc import GRANTABLE, CpuMode, HostReport, NoAnswerError, NotGrantedError
+from kvmppc import GRANTABLE, MODES, CpuMode, HostReport, NoAnswerError, NotGrantedError
 from kvmppc.guest.advice import libvirt_elements, virt_install_options
 from kvmppc.guest.place import Place
 from kvmppc.processors import modes_of, unknown_bits_of
@@ -49,7 +49,10 @@ def test_a_mode_that_is_not_granted_is_refused_with_the_list_of_what_is():
 
 @pytest.mark.parametrize(
     ("host", "wanted"),
-    [("powernv10", "power8"), ("unknown-bit", "power12"), ("linux-6.12", "power9")],
+    [
+        *(("powernv10", "power8"), ("linux-6.12", "power9")),
+        *(("unknown-bit", mode) for mode in MODES if mode > GRANTABLE[0] and not mode.bit),
+    ],
 )
 def test_a_mode_of_which_the_host_says_nothing_is_not_called_denied(host, wanted):
     with pytest.raises(NotGrantedError, match=f"is not known to grant {wanted}; it grants power"):
