@@ -149,12 +149,10 @@ def judge(asks: Asks, host: HostAnswer, place: Place, *, accept_hint: bool = Fal
         # The mode is granted, or may be, but something else is wrong.
         reason += " But something else keeps the guest from starting."
         mode = mode or _named(asks, host) or _newest(host)
-        limit = [] if instead or mode is None else elements(mode, asks, host, place)
-        answer, gets, instead = (
-            "no",
-            None,
-            instead or tuple(one for one in limit if "<maxpagesize" in one),
-        )
+        limit = _limit_lacking(asks, place)
+        if limit is not None and not instead:
+            instead = (page_features(limit),)
+        answer, gets = "no", None
     fields = {"answer": answer, "reason": reason, "mode": mode, "gets": gets, "also": also}
     return fill(Verdict.__new__(Verdict), **fields, place=place, instead=instead)
 
@@ -465,13 +463,20 @@ def _also(asks: Asks, host: HostAnswer, place: Place) -> Iterator[str]:
     nested = _is_on(asks.nested_hv, words.property("cap-nested-hv"))
     if nested and host.nested_api == 2:
         yield "under nested API v2, guests cannot have nested guests: turn <nested-hv> off."
-    limit = asks.limit_lacking(place.page_size)
-    # The wrapper adds a limit to a guest without one.
-    if limit is not None and (asks.page_limit or words.property(PAGE_LIMIT) or not place.wrapped):
+    limit = _limit_lacking(asks, place)
+    if limit is not None:
         yield (
             f"the host has pages of {size_text(limit)}: set "
             f"{PAGE_LIMIT}={limit >> 10}k (<maxpagesize>), or the guest does not start."
         )
+
+
+def _limit_lacking(asks: Asks, place: Place) -> int | None:
+    """The page limit that the guest lacks here, in bytes; None if none."""
+    # The wrapper adds a limit to a guest without one.
+    if place.wrapped and not (asks.page_limit or asks.words.property(PAGE_LIMIT)):
+        return None
+    return asks.limit_lacking(place.page_size)
 
 
 def _is_on(state: str | None, word: str | None) -> bool:

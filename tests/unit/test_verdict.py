@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import kvmppc
 from kvmppc import CpuMode, HostReport
+from kvmppc.guest.advice import page_element
 from kvmppc.guest.domain import Domain
 from kvmppc.guest.place import Place
 from kvmppc.guest.qemu import read_words
@@ -347,6 +348,13 @@ def test_on_small_pages_a_guest_has_to_be_held_to_them(more, starts):
     found = verdict(xml("<cpu mode='host-passthrough'/>", more=more), PLAIN, Place(page_size=4096))
     assert (found.answer == "yes") == (not found.also) == starts
     assert verdict(xml("<cpu/>", more=more), PLAIN, Place(page_size=65536)).also == ()
+
+
+@pytest.mark.parametrize(("hpt", "lacking"), [("", 1), (f"<hpt>{page_element(4096)}</hpt>", 0)])
+def test_no_page_limit_is_to_be_written_that_the_domain_has(hpt, lacking):
+    more = f"<features>{hpt}<htm state='on'/></features>"
+    found = verdict(xml("<cpu mode='host-passthrough'/>", more=more), PLAIN, Place(page_size=4096))
+    assert (len(found.also), len(found.instead)) == (1 + lacking, lacking)
 
 
 def test_a_limit_above_the_pages_of_the_host_is_lowered_to_them():
