@@ -25,10 +25,10 @@ def domain(cpu, arch="ppc64le"):
 def programs(tmp_path, monkeypatch):
     """Puts stand-ins for QEMU and virsh before this machine's own; sets what QEMU says."""
 
-    def qemu(version):
+    def qemu(version, libvirt="12.8.0"):
         for name, script in (
             ("qemu-system-ppc64", f"echo QEMU emulator version {version}"),
-            ("virsh", f'[ "$1" = --version ] && echo 12.8.0 || : > {tmp_path}/called'),
+            ("virsh", f'[ "$1" = --version ] && echo {libvirt} || : > {tmp_path}/called'),
         ):
             (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
             (tmp_path / name).chmod(0o755)
@@ -106,6 +106,12 @@ def test_the_domains_own_emulator_is_the_one_that_counts(hook, tmp_path):
 def test_a_guest_whose_emulator_adds_the_mode_is_let_go_on(hook):
     devices = "<devices><emulator>/usr/local/bin/qemu-kvmppc</emulator></devices>"
     assert hook(BEGIN, domain("<cpu mode='host-passthrough'/>" + devices)) == (0, "")
+
+
+def test_the_version_of_libvirt_does_not_tell_whether_it_has_a_host_model(hook, programs):
+    programs("11.1.0", libvirt="10.0.0")
+    assert hook(BEGIN, GRANTED) == (0, "")
+    assert hook(BEGIN, domain("<cpu mode='host-model'/>"))[0] == 1
 
 
 def test_libvirts_daemon_is_not_called(hook, tmp_path):
