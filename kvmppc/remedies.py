@@ -27,6 +27,9 @@ _COMPATIBILITY = (
     "HMC; QEMU: max-cpu-compat), and restart the host."
 )
 _PATH = "/dev/kvm"
+# The errors of a KVM whose backend did not load, as on an unfit host. Others, such as EMFILE, have
+# the same cause on every host.
+_NO_BACKEND = (errno.ENODEV, errno.ENXIO, errno.EINVAL, errno.EPERM)
 _LOAD = "Load it: modprobe kvm_hv."
 _DEVICE = (
     "Pass the device: podman or docker run --device /dev/kvm; in Kubernetes request "
@@ -53,7 +56,7 @@ def _special(error: KvmError, host: Host) -> tuple[str, str | None] | None:
         return _no_device(error, host)
     if operation == "KVM_CREATE_VM" and number == errno.EINVAL and _is_bare(host):
         return "No VM can be created: kvm_hv is not loaded.", _LOAD
-    if operation in ("open", "KVM_CREATE_VM"):
+    if operation in ("open", "KVM_CREATE_VM") and number in _NO_BACKEND:
         return unfit(host)
     if operation == "KVM_PPC_GET_COMPAT_CAPS":
         return _no_capabilities(error, host)

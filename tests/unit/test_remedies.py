@@ -128,6 +128,14 @@ def test_a_mode_without_nesting_keeps_a_device_from_opening_and_a_vm_from_being_
     assert "POWER8" not in explained(errno.EIO, "KVM_CHECK_EXTENSION", PARTITION, auxv=auxv)[0]
 
 
+@pytest.mark.parametrize("operation", ["open", "KVM_CREATE_VM"])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EINTR, errno.ENOMEM])
+def test_what_can_happen_on_every_host_is_not_blamed_on_its_mode(operation, number):
+    error = refusal(number, operation, "/dev/kvm" if operation == "open" else None)
+    found = explained(number, operation, PARTITION, auxv=("power8", "power10", 0x00800200))
+    assert found == (error.reason, error.remedy or None)
+
+
 def test_on_bare_metal_nothing_has_to_nest():
     error = refusal(errno.ENODEV, "open", "/dev/kvm")
     found = explained(errno.ENODEV, "open", BARE, auxv=("power8", "power8", 0x004D0200))
