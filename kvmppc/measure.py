@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SLICE = 20_000_000
 """Nanoseconds that a timed loop may take; Ctrl-C has an effect after it."""
 
+# The kernel's name of each question.
+_CALLS = {"check_extension": "KVM_CHECK_EXTENSION", "get_compat_caps": "KVM_PPC_GET_COMPAT_CAPS"}
+
 # The other two loops of a round make as many calls as the timed one, up to this many.
 _ROUND_CALLS = 5_000
 
@@ -111,7 +114,7 @@ class Measurement:
 
     def _raise_refusal(self, bench: Bench) -> None:
         if bench.error:
-            raise refusal(-bench.error, f"KVM_{self.question.upper()}")
+            raise refusal(-bench.error, _CALLS[self.question])
 
     def percentile(self, part: float) -> int:
         """The time that ``part`` (0 to 1) of the timed calls did not exceed, to within 1/64."""
