@@ -62,8 +62,8 @@ class Step(Value):
 
     Attributes:
         name: one of STEPS.
-        state: "pass", "warn" (guests may need a setting), "fail" (KVM gives no answer, and
-            this is the reason) or "not asked".
+        state: "pass", "warn" (guests may need a setting, or a fact could not be read), "fail"
+            (KVM gives no answer, and this is the reason) or "not asked".
         found: what was found, "" if nothing was.
         remedy: what to do, or None.
     """

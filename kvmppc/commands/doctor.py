@@ -21,7 +21,7 @@ what was found and what to do.
 EPILOG = """\
 The result of a step is one of:
   pass       nothing to do
-  warn       KVM answers, but guests may need a setting
+  warn       guests may need a setting, or a fact about the host could not be read
   fail       this is why KVM gives no answer
   not asked  an earlier step failed, or the step does not apply to this host
 
