@@ -74,6 +74,7 @@ class Measurement:
         self.typed_calls = self.typed_nanoseconds = 0
         self.ratios: list[float] = []
         self.together: list[float] = []
+        self._slice_calls = 0
         self._counts = [0] * self._lib.KVMPPC_BENCH_BUCKETS
 
     def round(self, calls: int, nanoseconds: int = SLICE) -> None:
@@ -107,10 +108,12 @@ class Measurement:
         Raises:
             KvmError: as for :meth:`round`.
         """
-        calls = calls_of_slice(lambda calls: self._typed(self._vm, calls))
-        self.together.append(
-            rate_of_threads(lambda calls: self._typed(self._vm, calls), threads, calls)
-        )
+
+        def loop(calls: int) -> int:
+            return self._typed(self._vm, calls)
+
+        self._slice_calls = self._slice_calls or calls_of_slice(loop)
+        self.together.append(rate_of_threads(loop, threads, self._slice_calls))
 
     def _raise_refusal(self, bench: Bench) -> None:
         if bench.error:
@@ -149,7 +152,11 @@ def quartiles(numbers: list[float]) -> tuple[float, float, float]:
 
 def calls_of_slice(loop: Callable[[int], int]) -> int:
     """How many calls a loop makes in about a slice."""
-    return SLICE * _ROUND_CALLS // max(loop(_ROUND_CALLS), 1) + 1
+    calls = took = 16
+    while took < SLICE // 2:
+        calls *= 2
+        took = loop(calls)
+    return SLICE * calls // took + 1
 
 
 def rate_of_threads(loop: Callable[[int], int], threads: int, calls: int) -> float:
