@@ -213,8 +213,8 @@ _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
     ),
     ("KVM_CHECK_EXTENSION", _errno.ENOTTY): (
         KvmError,
-        "This is not the descriptor of a VM.",
-        "Use Vm.from_fd() for a VM only, or create one with Kvm.create_vm().",
+        "This is not, or no longer, a descriptor of KVM.",
+        "Give that of a VM, or create one with Kvm.create_vm().",
     ),
     ("KVM_CHECK_EXTENSION", _errno.EIO): _DEAD_VM,
     ("KVM_PPC_GET_COMPAT_CAPS", _errno.EIO): _DEAD_VM,
