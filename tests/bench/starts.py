@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Callable
 
 import kvmppc
+from kvmppc.kvm import read_processor
 from kvmppc.measure import quartiles
 from kvmppc.record import FIELDS
 
@@ -19,6 +20,7 @@ from .calls import CAPABILITY, CHECK_EXTENSION, FLOOR, GET_API_VERSION
 from .rounds import Loop, Summary, compared, in_turns, timed
 
 BARE = "python -c pass"
+_PLACE = "from kvmppc.guest.place import place_here; print(place_here())"
 # What pip writes for a command, before and from version 25.2.
 _SCRIPTS = {
     "kvmppc probe, by an earlier pip": "import re\nimport sys\n",
@@ -47,6 +49,9 @@ def _commands(folder: str) -> dict[str, list[str]]:
         "import kvmppc; kvmppc.probe()": [python, "-c", "import kvmppc; kvmppc.probe()"],
         **scripts,
         "python -m kvmppc probe": [python, "-m", "kvmppc", "probe"],
+        "import kvmppc.guest.place": [python, "-c", "import kvmppc.guest.place"],
+        # Both programs are started, where this machine has them.
+        "QEMU's and libvirt's version": [python, "-c", _PLACE],
     }
 
 
@@ -125,5 +130,6 @@ def measure_probe(rivals: ModuleType, rounds: int, calls: int) -> dict[str, Summ
         FLOOR: rivals.floor_probe,
         "os and fcntl": _repeated(_by_hand),
         "probe()": _repeated(kvmppc.probe),
+        "auxv and PVR of that": _repeated(read_processor),
     }
     return compared(in_turns(loops, rounds, calls), (FLOOR,))

@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -396,3 +398,24 @@ def test_a_file_that_may_not_be_opened_is_denied(tmp_path):
 def test_a_path_with_a_null_is_refused():
     with pytest.raises(ValueError, match="null character"):
         kvmppc.probe("/dev/kvm\0")
+
+
+PROGRAMS = """
+import sys
+started = []
+sys.addaudithook(lambda name, _: started.append(name) if name.startswith(STARTS) else None)
+STARTS = ("subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.system")
+import kvmppc
+from kvmppc.testing import simulated_host
+kvmppc.probe()
+with simulated_host("power11-as-power10"):
+    kvmppc.probe()
+assert not started, started
+import os
+os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+assert started == ["os.posix_spawn"]
+"""
+
+
+def test_asking_starts_no_program(tmp_path):
+    subprocess.run([sys.executable, "-c", PROGRAMS], cwd=tmp_path, check=True)
