@@ -44,7 +44,7 @@ COMMANDS = {
     "check --fix --output-dir": ["check", "--fix", "--output-dir", "folder", "guest.xml", *HOST],
     "explain": ["explain", "--json", "--report", "record", "kvm run failed Invalid argument"],
     "plan": ["plan", "guest.xml", "--fleet", "records", "--places", "places"],
-    "bench": ["bench", "--json", "--count", "10", "--threads", "2", *HOST],
+    "bench": ["bench", "--json", "--count", "10", *HOST],
     "hosts": ["hosts"],
     "wrong word": ["probe", "--wrong"],
 }
