@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from itertools import repeat
+from statistics import quantiles
 
 from kvmppc.errors import KvmError, refusal
 from kvmppc.kvm import Cap, compiled, revision_number
@@ -139,15 +140,10 @@ class Measurement:
 
 def quartiles(numbers: list[float]) -> tuple[float, float, float]:
     """The number a quarter of the way from the least, the median, and three quarters."""
-    numbers = sorted(numbers)
-    last = len(numbers) - 1
-
-    def at(quarter: int) -> float:
-        index, rest = divmod(last * quarter, 4)
-        before, after = numbers[index], numbers[min(index + 1, last)]
-        return before + (after - before) * rest / 4
-
-    return at(1), at(2), at(3)
+    if len(numbers) == 1:  # statistics takes one number only from Python 3.13 on
+        numbers = numbers * 2
+    lower, middle, upper = quantiles(numbers, method="inclusive")
+    return lower, middle, upper
 
 
 def calls_of_slice(loop: Callable[[int], int]) -> int:
