@@ -10,17 +10,18 @@ from html import escape
 _LEFT, _WIDTH, _ROW, _TOP = 172, 460, 28, 40
 _OURS, _FLOOR = "kvmppc", "C loop"
 
-# Colors that have contrast enough on white and, the second, on dark.
+# Colors that have contrast enough on white and, the second, on dark. Without variables, which not
+# every viewer of SVG has.
 _STYLE = """<style>
-svg { --paper: #ffffff; --ink: #1b1b1b; --faint: #5a5a5a; --grid: #d9d9d9;
-  --floor: #767676; --ours: #1a6fb5; --other: #b08d57; color-scheme: light dark }
+.paper { fill: #ffffff } text { fill: #1b1b1b } .mark { fill: #5a5a5a }
+.grid { stroke: #d9d9d9 } .spread { stroke: #1b1b1b; stroke-width: 2 }
+.floor { fill: #767676 } .ours { fill: #1a6fb5 } .other { fill: #b08d57 }
 @media (prefers-color-scheme: dark) {
-  svg { --paper: #14171a; --ink: #ececec; --faint: #b3b3b3; --grid: #3a3f45;
-    --floor: #9a9a9a; --ours: #5aa9e6; --other: #c9a66b }
+.paper { fill: #14171a } text { fill: #ececec } .mark { fill: #b3b3b3 }
+.grid { stroke: #3a3f45 } .spread { stroke: #ececec }
+.floor { fill: #9a9a9a } .ours { fill: #5aa9e6 } .other { fill: #c9a66b }
 }
-.paper { fill: var(--paper) } text { fill: var(--ink) } .mark { fill: var(--faint) }
-.grid { stroke: var(--grid) } .spread { stroke: var(--ink); stroke-width: 2 }
-.floor { fill: var(--floor) } .ours { fill: var(--ours) } .other { fill: var(--other) }
+svg { color-scheme: light dark }
 </style>"""
 
 Rows = dict[str, dict[str, dict[str, list[float]]]]
