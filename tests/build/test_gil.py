@@ -10,6 +10,7 @@ import pytest
 SCRIPT = """
 import os, threading
 from kvmppc import Kvm
+from kvmppc.kvm import lacks_interface
 
 WAKE, WORD = 100, 101
 def pipe(end, number):
@@ -23,12 +24,14 @@ def answer():
         os.write(word, b"x")
 threading.Thread(target=answer, daemon=True).start()
 
+lacks_interface("/dev/kvm")  # the whole question of probe() in one function
 kvm = Kvm()
 vm = kvm.create_vm()
 vm.check_extension(250)
 for ask in (lambda: vm.check_extension(250), vm.get_compat_caps):
     ask()
     os.read(WORD, 1)  # too late
+vm._get_in_full()  # for an answer of another form
 vm.close()
 kvm.close()
 """
@@ -52,11 +55,13 @@ def test_only_loops_questions_keep_the_gil(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
+        *("open heard", "check_extension heard"),  # by lacks_interface
         "open heard",
         "create_vm heard",
         "check_extension heard",  # which revision is spoken
         "check_extension heard",  # for the first time
         "check_extension alone",
         "get_compat_caps alone",
+        "get_compat_caps heard",
         "close heard",
     ]
