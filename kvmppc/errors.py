@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno as _errno
 import os
 
+GIVE_DEVICE = "Give the KVM device, usually /dev/kvm."
+
 
 class KvmError(OSError):
     """A call to KVM failed.
@@ -113,7 +115,7 @@ class ApiVersionError(ProtocolError):
             _errno.EPROTO,
             "KVM_GET_API_VERSION",
             f"The device has version {api_version} of the KVM API; only 12 is supported.",
-            "Give the path of the KVM device, usually /dev/kvm.",
+            GIVE_DEVICE,
             device,
         )
         self.api_version = api_version
@@ -136,7 +138,7 @@ _LATER = "Try again later, and see dmesg."
 _NOT_KVM = (
     NotKvmDeviceError,
     "This is not a KVM device: it does not support KVM_GET_API_VERSION.",
-    "Give the path of the KVM device, usually /dev/kvm.",
+    GIVE_DEVICE,
 )
 _DEAD_VM = (
     KvmError,
@@ -147,7 +149,7 @@ _NO_MODULE = (NoModuleError, "The device file exists, but no KVM module is loade
 _NO_PATH = (
     KvmError,
     "No file can have this path.",
-    "Give the path of the KVM device, usually /dev/kvm.",
+    GIVE_DEVICE,
 )
 
 # By operation and errno: the class of the error, its reason and its remedy.
@@ -174,7 +176,7 @@ _REFUSALS: dict[tuple[str, int], tuple[type[KvmError], str, str]] = {
     ("open", _errno.EISDIR): (
         NotKvmDeviceError,
         "This is a directory, not a KVM device.",
-        "Give the path of the KVM device, usually /dev/kvm.",
+        GIVE_DEVICE,
     ),
     ("open", _errno.ENOTDIR): _NO_PATH,
     ("open", _errno.ELOOP): _NO_PATH,

@@ -154,7 +154,7 @@ class _Handle:
     def close(self) -> None:
         """Closes the descriptor, unless it is borrowed. May be called again.
 
-        If another thread is in a call on this handle, that call completes first.
+        If another thread is in a call on this handle, the end of that call closes it.
         """
         # This thread holds the GIL: no call of kvmppc._fast is in progress, and none begins.
         self._data.fd = -1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 
+from kvmppc.errors import GIVE_DEVICE
 from kvmppc.processors import GRANTABLE
 
 TYPE_CHECKING = False
@@ -71,7 +72,7 @@ def _is_bare(host: Host) -> bool:
 def _no_device(error: KvmError, host: Host) -> tuple[str, str | None] | None:
     """A path that does not exist: not the device's own, hidden by a container, or no module."""
     if error.filename != _PATH:
-        return "The device does not exist.", f"Give the path of the KVM device, usually {_PATH}."
+        return "The device does not exist.", GIVE_DEVICE
     if host.has_module("kvm_hv"):
         return (
             "The device does not exist, although kvm_hv is loaded: this is probably a container "

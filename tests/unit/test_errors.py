@@ -77,7 +77,7 @@ def test_every_number_makes_an_error_that_keeps_it(number, operation):
 
 @pytest.mark.parametrize("number", [errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG])
 def test_a_path_that_no_file_can_have_is_told_from_a_refusal_of_the_kernel(number):
-    assert "Give the path of the KVM device" in refusal(number, "open", "/dev/null/kvm").remedy
+    assert "Give the KVM device" in refusal(number, "open", "/dev/null/kvm").remedy
 
 
 def test_a_descriptor_that_was_never_open_is_not_said_to_have_been_closed():
